@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* The tree plus the changes still in flight: what a request is validated against on its way
+ * into the log (each write sees the effects of all that were accepted before it, committed
+ * or not). Holds one record per changed path and zxid; a record goes when its transaction
+ * is committed. Also knows the tree digest as it will be after the newest accepted change,
+ * which goes into that transaction's TxnDigest (storage reference, sections 2 and 8). */
+#ifndef OPS_VIEW_H
+#define OPS_VIEW_H
+
+#include "tree/tree.h"
+
+struct view;
+
+struct view_node {
+    bool exists;
+    uint32_t acl; /* number in tree_acls(tree) */
+    int32_t child_count;
+    int32_t data_length;  /* as Stat shows it */
+    uint32_t content_crc; /* znode_content_crc */
+    struct mk_stat_persisted stat;
+};
+
+struct view *view_new(struct tree *tree);
+void view_free(struct view *view);
+
+/* The node as of the newest accepted change; the pointer is valid until the next view_ call.
+ * `exists` is false for a node that is not there (never NULL). */
+const struct view_node *view_find(struct view *view, struct mk_bytes path);
+
+/* All changes between begin and accept carry this zxid; reject undoes them all. Nested marks
+ * are not needed: a multi is one begin. */
+void view_begin(struct view *view, int64_t zxid);
+void view_change(struct view *view, struct mk_bytes path, const struct view_node *node);
+void view_accept(struct view *view);
+void view_reject(struct view *view);
+
+/* The transaction `zxid` and all before it are applied to the tree. */
+void view_committed(struct view *view, int64_t zxid);
+/* The tree was replaced (loaded): forget everything. */
+void view_reset(struct view *view);
+uint64_t view_digest(const struct view *view);
+/* Paths with a change in flight (metric outstanding_changes). */
+uint64_t view_size(const struct view *view);
+
+/* The ephemerals that a close of this session must delete: those in the tree minus deletes
+ * in flight plus creates in flight, appended to `paths` (copies in `arena`). */
+void view_ephemerals(struct view *view, int64_t session_id, struct mk_arena *arena,
+                     struct mk_bytes_vector *paths);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* Watches: one-shot (data and child), persistent, persistent-recursive. A change goes in, the
+ * watchers to be told come out. A watcher is the small number of a connection. All modes of
+ * one watcher coexist on one path (as 3.9). A recursive watch costs O(depth) a change; a
+ * million watches fit in 100 MB; a connection's watches are dropped in O(their number).
+ * Rules: client-protocol reference, section 6. */
+#ifndef TREE_WATCH_H
+#define TREE_WATCH_H
+
+#include "base/mk.h"
+
+enum watch_mode {
+    WATCH_DATA,       /* one-shot: created, deleted, data changed */
+    WATCH_CHILD,      /* one-shot: deleted, children changed */
+    WATCH_PERSISTENT, /* both, stays */
+    WATCH_RECURSIVE   /* created, deleted, data changed of the node and all below, stays */
+};
+
+struct watch_table;
+
+struct watch_table *watch_table_new(uint64_t hash_seed);
+void watch_table_free(struct watch_table *table);
+
+/* Adding twice is one watch. */
+void watch_add(struct watch_table *table, uint32_t watcher, struct mk_bytes path,
+               enum watch_mode mode);
+/* `type` as in removeWatches: 1 children, 2 data, 3 any, 4 persistent, 5 recursive. `has` tells,
+ * `remove` removes; both false when this watcher has none such on exactly this path. */
+bool watch_has(const struct watch_table *table, uint32_t watcher, struct mk_bytes path,
+               int32_t type);
+bool watch_remove(struct watch_table *table, uint32_t watcher, struct mk_bytes path, int32_t type);
+/* The connection is gone. */
+void watch_forget(struct watch_table *table, uint32_t watcher);
+
+/* One event for one watcher. `path` is the event's path (for children changed the parent),
+ * `on_parent` tells that it is the parent's ACL that decides. The callback must not change
+ * the table. */
+typedef void watch_deliver(void *context, uint32_t watcher, int32_t event_type,
+                           struct mk_bytes path, bool on_parent);
+
+/* A node was created, deleted or its data changed (`event_type` 1, 2 or 3): delivers data
+ * events of the node, then for created and deleted the children-changed event of its parent;
+ * for deleted also to child watchers of the node that were not told through data. One-shot
+ * watches that match leave the table. At most one event per watcher and table trigger. */
+void watch_trigger(struct watch_table *table, int32_t event_type, struct mk_bytes path,
+                   watch_deliver *deliver, void *context);
+
+/* Figures for wchs, mntr: connections with watches, watched paths, watches in all. */
+struct watch_counts {
+    uint64_t watchers, paths, watches;
+};
+void watch_count(const struct watch_table *table, struct watch_counts *counts);
+/* Watches of one watcher (for the limit per connection). */
+uint64_t watch_count_of(const struct watch_table *table, uint32_t watcher);
+/* Every (watcher, path) pair of the data table (wchc, wchp), grouped by path. */
+void watch_visit(const struct watch_table *table,
+                 void (*visit)(void *context, struct mk_bytes path, uint32_t watcher),
+                 void *context);
+
+#endif
