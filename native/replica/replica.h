@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/* A whole server without I/O: events in, one update out (replica_step). The libuv server and
+ * the simulator drive the same code; neither has to know a protocol rule. No clock, chance,
+ * thread, file or socket: time comes with each event, the seed with the options.
+ *
+ * The host's loop:
+ *   1. for each thing that happened, replica_step(replica, &event, &update); several steps may
+ *      fill one update;
+ *   2. perform the update: give `log` entries to the log writer, send the output of each
+ *      touched connection, close those that are closing and drained, feed snapshot bytes to
+ *      the snapshot writer, answer `commands`; then replica_update_clear;
+ *   3. call again with REPLICA_TICK at update.deadline_ms at the latest.
+ * There is no order between the parts of an update: whatever must wait for the disk is
+ * produced only by the step that is told REPLICA_DURABLE.
+ *
+ * Life of a connection: REPLICA_CONNECT, REPLICA_BYTES..., REPLICA_DISCONNECT. The host chooses
+ * its number (small, dense; free again after the DISCONNECT step). */
+#ifndef REPLICA_REPLICA_H
+#define REPLICA_REPLICA_H
+
+#include "base/trace.h"
+#include "ops/op.h"
+
+struct replica;
+
+struct replica_options {
+    uint8_t server_id; /* high byte of session ids; 1 for a standalone server */
+    uint64_t seed;     /* hash seeds and the spread of snapshots */
+    int32_t tick_time_ms;
+    int32_t session_timeout_min_ms, session_timeout_max_ms;
+    int32_t handshake_timeout_ms; /* a connection without session is dropped after this */
+    int32_t frame_bytes_max;      /* jute.maxbuffer */
+    /* Flow control: a connection is paused (not refused) at these. */
+    uint32_t requests_in_flight_max; /* of one connection */
+    uint32_t outstanding_max;        /* transactions not yet durable, all connections */
+    size_t outstanding_bytes_max;    /* their bytes */
+    size_t output_pause_bytes;       /* unsent replies of one connection */
+    size_t output_close_bytes;       /* a reader this slow is disconnected */
+    uint32_t watches_per_connection_max;
+    /* A snapshot after a random number of transactions in (count/2, count], or log bytes
+     * likewise; 0 turns either off. */
+    uint32_t snapshot_transactions;
+    uint64_t snapshot_log_bytes;
+    /* Containers and TTL nodes. */
+    int32_t container_check_interval_ms;
+    int32_t container_checks_per_minute_max;
+    int64_t container_never_used_ms; /* 0: never reaped before it had a child */
+    struct op_settings operations;
+    /* "super:base64(sha1(super:password))" or NULL; digest_enabled false refuses the scheme. */
+    const char *super_digest;
+    bool digest_enabled;
+    bool tree_digest_enabled; /* TxnDigest in the log; `digest.enabled` */
+    /* Four-letter words that are commands: 4 bytes each, one after another. */
+    const char *command_words;
+    const struct mk_trace *trace; /* may be NULL */
+};
+
+/* Fills in the defaults (design: safe by default). */
+void replica_options_init(struct replica_options *options);
+
+struct replica *replica_new(const struct replica_options *options);
+void replica_free(struct replica *replica);
+
+/* --- restoring, before the first step --------------------------------------------------------- */
+
+/* Matches the callbacks of log/recover.h: reset, then the snapshot body, then transactions. */
+void replica_restore_reset(struct replica *replica);
+int replica_restore_body(struct replica *replica, const uint8_t *data, size_t size,
+                         size_t *consumed, const char **reason);
+/* `digest_zxid` 0: the snapshot has no digest section. Returns MK_ERR_CORRUPT if the tree has
+ * another digest at that zxid. */
+int replica_restore_snapshot_done(struct replica *replica, int64_t zxid, int64_t digest_zxid,
+                                  uint64_t digest, const char **reason);
+/* One log entry: TxnHeader, record, optional TxnDigest. */
+int replica_restore_transaction(struct replica *replica, const uint8_t *data, size_t size,
+                                const char **reason);
+
+/* --- events ----------------------------------------------------------------------------------- */
+
+enum replica_event_type {
+    REPLICA_START,         /* once, after restoring: sessions get a fresh full timeout */
+    REPLICA_CONNECT,       /* `connection`, `bytes` = peer address as text, without port */
+    REPLICA_BYTES,         /* `connection`, `bytes`; update.consumed says how many were taken */
+    REPLICA_DISCONNECT,    /* `connection`: the socket is closed, for whatever reason */
+    REPLICA_DRAINED,       /* `connection`: its output was sent; a paused one may go on */
+    REPLICA_DURABLE,       /* `zxid`: the log up to here is on stable storage */
+    REPLICA_COMMAND_TEXT,  /* `connection`, `bytes`: the answer to a four-letter word */
+    REPLICA_SNAPSHOT_NOW,  /* an operator wants one */
+    REPLICA_SNAPSHOT_NEXT, /* the writer took the last slice */
+    REPLICA_SNAPSHOT_DONE, /* on stable storage and verified, or given up (`error`) */
+    REPLICA_TICK,          /* time went by */
+    REPLICA_STOP           /* graceful: take no more requests; see replica_is_idle */
+};
+
+struct replica_event {
+    enum replica_event_type type;
+    int64_t now_ms;  /* monotonic, never backward */
+    int64_t wall_ms; /* since 1970; only ctime, mtime, session ids, TTL come from it */
+    uint32_t connection;
+    int32_t error;
+    int64_t zxid;
+    struct mk_bytes bytes; /* borrowed for the call */
+};
+
+/* --- update ----------------------------------------------------------------------------------- */
+
+/* A transaction to append to the log: TxnHeader, record, TxnDigest. `data` stays valid and
+ * unchanged until the DURABLE step for this zxid, so another thread may read it. */
+struct replica_log_entry {
+    int64_t zxid;
+    const uint8_t *data;
+    size_t length;
+    bool roll; /* start a new log file with this entry */
+};
+
+struct replica_command {
+    uint32_t connection;
+    char word[5];
+    uint64_t mask; /* stmk */
+};
+
+struct replica_update {
+    size_t consumed;   /* of the last REPLICA_BYTES step */
+    uint32_t *touched; /* connections whose link changed, each once */
+    size_t touched_count, touched_capacity;
+    struct replica_log_entry *log;
+    size_t log_count, log_capacity;
+    struct replica_command *commands;
+    size_t command_count, command_capacity;
+    bool snapshot_begin;  /* open the writer for snapshot_zxid */
+    bool snapshot_finish; /* behind snapshot_body comes nothing more */
+    int64_t snapshot_zxid;
+    struct mk_buffer snapshot_body; /* the host may take it (set it to MK_BUFFER_EMPTY) */
+    int64_t snapshot_digest_zxid;
+    uint64_t snapshot_digest;
+    int64_t deadline_ms; /* monotonic; the next REPLICA_TICK */
+};
+
+void replica_update_init(struct replica_update *update);
+void replica_update_fini(struct replica_update *update);
+/* Forgets what was performed and lets the touched connections be listed again. */
+void replica_update_clear(struct replica *replica, struct replica_update *update);
+
+/* What the host sees of a connection. It consumes `output` (mk_buffer_consume, or takes the
+ * whole buffer); when it is empty and `closing`, it closes the socket. While `paused` it feeds
+ * no bytes (it keeps what was not consumed) and stops reading the socket; when a later update
+ * touches the connection unpaused, it feeds what it kept and reads on. */
+struct replica_link {
+    struct mk_buffer output;
+    size_t unsent_elsewhere; /* the host sets this: bytes it took but could not send yet */
+    bool closing;
+    bool paused;
+    bool touched; /* replica's own */
+};
+
+struct replica_link *replica_link(struct replica *replica, uint32_t connection);
+
+void replica_step(struct replica *replica, const struct replica_event *event,
+                  struct replica_update *update);
+
+/* After REPLICA_STOP: true when every accepted write was answered. */
+bool replica_is_idle(const struct replica *replica);
+int64_t replica_last_zxid(const struct replica *replica); /* last applied */
+struct tree *replica_tree(const struct replica *replica); /* to read: commands, tests, checks */
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* What the server tells about itself: the figures behind the four-letter words (client-protocol
+ * reference, 11.1 and 11.3). Borrowed views; nothing here changes the replica, except the two
+ * resets. */
+#ifndef REPLICA_STATS_H
+#define REPLICA_STATS_H
+
+#include "replica/replica.h"
+
+struct replica_latency { /* milliseconds, from a request read to its reply written */
+    int64_t min_ms, max_ms;
+    int64_t total_ms;
+    uint64_t count;
+};
+
+struct replica_stats {
+    struct replica_latency latency; /* all requests */
+    uint64_t packets_received, packets_sent;
+    uint64_t bytes_received, bytes_sent;
+    uint64_t outstanding_requests;
+    uint64_t connection_count; /* with a session */
+    uint64_t transactions_since_snapshot;
+    uint64_t snapshot_count; /* finished since start */
+    uint64_t auth_failed_count;
+    uint64_t sessions_expired_count;
+    uint64_t connection_rejected_count, connection_drop_count;
+    uint64_t op_count[128]; /* by opcode 0..127 */
+    int64_t start_now_ms;   /* for uptime */
+};
+
+struct replica_connection_info {
+    uint32_t connection;
+    struct mk_bytes address; /* as given at REPLICA_CONNECT */
+    bool has_session;
+    int64_t session_id;
+    int32_t timeout_ms;
+    uint32_t queued; /* requests waiting for their reply */
+    uint64_t received, sent;
+    int32_t last_op; /* opcode, 0 before the first */
+    int32_t last_xid;
+    int64_t last_zxid;
+    int64_t established_wall_ms;
+    int64_t last_response_now_ms;
+    int64_t last_latency_ms;
+    struct replica_latency latency;
+};
+
+const struct replica_stats *replica_stats(const struct replica *replica);
+void replica_stats_reset(struct replica *replica);       /* srst */
+void replica_connections_reset(struct replica *replica); /* crst */
+/* In ascending order of connection number. */
+void replica_connection_visit(const struct replica *replica,
+                              void (*visit)(void *context,
+                                            const struct replica_connection_info *info),
+                              void *context);
+/* Each session with the monotonic time at which it expires if nothing is heard. */
+void replica_session_visit(const struct replica *replica,
+                           void (*visit)(void *context, int64_t session_id, int32_t timeout_ms,
+                                         int64_t expires_now_ms),
+                           void *context);
+const struct watch_table *replica_watches(const struct replica *replica);
+/* The session of a watcher (a connection number); 0 when it has none. */
+int64_t replica_watcher_session(const struct replica *replica, uint32_t watcher);
+/* The last digests: one per 128 transactions, newest last (word `hash`). */
+struct replica_digest {
+    int64_t zxid;
+    uint64_t digest;
+};
+size_t replica_digests(const struct replica *replica, const struct replica_digest **digests);
+
+#endif
