@@ -1,0 +1,598 @@
+# SPDX-License-Identifier: MIT
+"""Sends the same random requests to two servers and compares everything that comes back.
+
+    differential.py [--left apache] [--right moonkeeper] [--seed N] [--seeds N] [--ops N]
+    differential.py --replay FILE [--shrink]
+
+A step goes to both servers, then each open connection is pinged, so that all watch events of the
+step are in before the next one: no reply depends on a race. Compared are replies (error, zxid,
+record byte for byte), events and their order, handshakes, closed sockets, four-letter words, and
+at the end the whole tree with stats and ACLs. Session ids, clock times and the differences named
+in rules.py are normalised.
+"""
+import argparse
+import bisect
+import json
+import os
+import re
+import sys
+import tempfile
+import time
+
+import generate
+import harness
+import raw
+from rules import Rules
+
+CREATES = (raw.CREATE, raw.CREATE2, raw.CREATE_CONTAINER, raw.CREATE_TTL)
+
+
+class Slot:
+    """One client: its connection and what a client remembers of its session."""
+
+    def __init__(self):
+        self.connection = None
+        self.session = 0
+        self.password = b"\0" * 16
+        self.last_zxid = 0
+
+
+class Side:
+    """One server and how its numbers translate into those that both sides share."""
+
+    def __init__(self, server):
+        self.server = server
+        self.slots = [Slot() for _ in range(generate.SLOTS)]
+        self.burned = []            # zxids that only this side may have spent
+        self.last_zxid = 0
+        self.sessions = {}
+        self.times = {}
+
+    # ---- normalising
+
+    def zxid(self, zxid):
+        return zxid - bisect.bisect_right(self.burned, zxid) if zxid > 0 else zxid
+
+    def raw_zxid(self, zxid):
+        for burned in self.burned:
+            if burned <= zxid:
+                zxid += 1
+        return zxid
+
+    def seen_zxid(self, zxid):
+        self.last_zxid = max(self.last_zxid, zxid)
+
+    def time(self, zxid, stamp):
+        """Times must be present, and equal for equal transactions."""
+        if zxid == 0 or abs(stamp / 1000 - time.time()) > 3600:
+            return stamp
+        return "T" if self.times.setdefault(zxid, stamp) == stamp else "changed"
+
+    def stat(self, stat):
+        return raw.Stat(
+            self.zxid(stat.czxid), self.zxid(stat.mzxid), self.time(stat.czxid, stat.ctime),
+            self.time(stat.mzxid, stat.mtime), stat.version, stat.cversion, stat.aversion,
+            self.sessions.get(stat.owner, stat.owner), stat.length, stat.children,
+            self.zxid(stat.pzxid))
+
+    @staticmethod
+    def acl(entries):
+        """Neighbours of scheme digest with equal permissions came from one entry auth."""
+        result = []
+        for entry in entries:
+            at = len(result)
+            while at and entry[1] == result[at - 1][1] == b"digest" \
+                    and entry[0] == result[at - 1][0] and entry < result[at - 1]:
+                at -= 1
+            result.insert(at, entry)
+        return result
+
+    def record(self, opcode, value):
+        if isinstance(value, raw.Stat):
+            return self.stat(value)
+        if isinstance(value, tuple):
+            return tuple(self.record(opcode, item) for item in value)
+        if isinstance(value, list):
+            if opcode == raw.GET_ACL:
+                return self.acl(value)
+            items = [self.record(opcode, item) for item in value]
+            plain = items and all(isinstance(item, bytes) for item in items)
+            return sorted(items) if plain or opcode == raw.WHO_AM_I else items
+        return value
+
+    def reply(self, op, reply, strict):
+        self_consumed = reply.zxid > self.last_zxid
+        zxid = reply.zxid
+        record = raw.decode_reply(op["op"], reply.body) if reply.err == 0 else None
+        failed = reply.err == -5 or (isinstance(record, list) and record and record[0][0] == -1)
+        if op.get("marks") and op["op"] in raw.WRITES and failed:
+            if self_consumed:
+                self.burned.append(reply.zxid)
+            zxid = "*"
+        self.seen_zxid(reply.zxid)
+        if reply.err and strict:
+            record = reply.body
+        return ("reply", reply.xid, zxid if zxid == "*" else self.zxid(zxid), reply.err,
+                self.record(op["op"], record))
+
+    # ---- talking
+
+    def open_slots(self):
+        return [index for index, slot in enumerate(self.slots)
+                if slot.connection and not slot.connection.closed]
+
+    def send(self, index, requests):
+        """requests: (opcode, body, xid); all in one write."""
+        connection = self.slots[index].connection
+        data = b""
+        for opcode, body, xid in requests:
+            if xid is None:
+                connection.xid += 1
+                xid = connection.xid
+            frame = raw.integer(xid) + raw.integer(opcode) + body
+            data += raw.integer(len(frame)) + frame
+        connection.send_bytes(data)
+
+    def collect(self, index, replies, until_eof=False):
+        """Messages of one connection until that many replies, or the end."""
+        connection, got = self.slots[index].connection, []
+        while replies > 0 or until_eof:
+            message = connection.read(10 if replies > 0 else 5)
+            got.append(message)
+            if message in (raw.EOF, raw.SILENCE):
+                break
+            if isinstance(message, raw.Reply):
+                replies -= 1
+        self.slots[index].last_zxid = max(self.slots[index].last_zxid, connection.last_zxid)
+        return got
+
+    def handshake(self, index, fresh=False, keep_old=False, **fields):
+        """Opens a connection for this slot; the answer is normalised."""
+        slot = self.slots[index]
+        if slot.connection and not keep_old:
+            slot.connection.close()
+        connection = raw.Connection(self.server.port)
+        if not fresh:
+            fields = dict(dict(session=slot.session, password=slot.password,
+                               last_zxid=slot.last_zxid), **fields)
+        answer = connection.handshake(**fields)
+        if not isinstance(answer, tuple):
+            connection.close()
+            return answer, None
+        version, timeout_ms, session, password, read_only = answer
+        if fresh and session:
+            self.sessions[session] = "S%d" % len(self.sessions)
+        token = ("handshake", version, timeout_ms, self.sessions.get(session, session),
+                 len(password), any(password), read_only)
+        if timeout_ms == 0:
+            end = connection.read(5)
+            connection.close()
+            return token + (end,), None
+        return token, connection
+
+    def adopt(self, index, connection):
+        slot = self.slots[index]
+        connection.xid = 0
+        slot.connection = connection
+        slot.session, slot.password = connection.session, connection.password
+
+    def close(self):
+        for slot in self.slots:
+            if slot.connection:
+                slot.connection.close()
+
+
+class Difference(Exception):
+    pass
+
+
+class Player:
+    """Plays steps on two sides; raises Difference at the first that no rule explains."""
+
+    def __init__(self, left, right, verbose=False):
+        self.sides = (Side(left), Side(right))
+        kinds = (left.flavour, right.flavour)
+        old = kinds.index("apache") if kinds[0] != kinds[1] else None
+        self.rules = Rules(old)
+        self.known = {}             # path -> Stat, from the left
+        self.made = []
+        self.verbose = verbose
+        self.requests = 0
+        self.events = 0
+        self.errors = {}
+
+    # ---- symbols
+
+    def part(self, side, slot, part):
+        if isinstance(part, str):
+            return bytes.fromhex(part)
+        if "made" in part:
+            return raw.buffer(self.made[part["made"] % len(self.made)] if self.made else b"/a")
+        if "zxid" in part:
+            last = self.sides[0].zxid(self.sides[0].slots[slot].last_zxid)
+            wanted = {"last": last, "half": last // 2, "zero": 0}[part["zxid"]]
+            return raw.long(side.raw_zxid(wanted))
+        for kind in ("version", "aversion"):
+            if kind in part:
+                stat = self.known.get(part[kind])
+                value = getattr(stat, kind) + part["delta"] if stat else -1
+                return raw.integer(value)
+        raise ValueError(part)
+
+    def learn(self, op, token):
+        if token[0] != "reply" or token[3] != 0:
+            return
+        record = token[4]
+        if op["op"] == raw.MULTI and isinstance(record, list):
+            for item in record[:-1]:
+                if item[0] in (raw.CREATE, raw.CREATE2) and item[2] == 0:
+                    self.learn_path(item[3] if item[0] == raw.CREATE else item[3][0])
+        elif op["op"] in CREATES:
+            self.learn_path(record if op["op"] == raw.CREATE else record[0])
+        stat = record if isinstance(record, raw.Stat) else None
+        if isinstance(record, tuple) and len(record) == 2 and isinstance(record[1], raw.Stat):
+            stat = record[1]
+        if stat and isinstance(op.get("path"), str):
+            self.known[op["path"]] = stat
+
+    def learn_path(self, path):
+        if path and path[-10:].isdigit():
+            self.made.append(path)
+            del self.made[:-40]
+
+    # ---- comparing
+
+    def tokens(self, side, slot, messages, ops):
+        """Normalised messages; events are ("event", type, state, path, made_up, zxid)."""
+        result, replies = [], iter(ops)
+        replay = any(op["op"] in (raw.SET_WATCHES, raw.SET_WATCHES2) for op in ops)
+        for message in messages:
+            if isinstance(message, raw.Event):
+                zxid = "-" if self.rules.active else side.zxid(message[0])
+                if self.rules.active and message[0] != -1:
+                    self.rules.note("notification-zxid")
+                result.append(("event", message[1], message[2], message[3], replay, zxid))
+            elif isinstance(message, raw.Reply):
+                result.append(side.reply(next(replies), message, not self.rules.active))
+            else:
+                result.append((message,))
+        return result
+
+    @staticmethod
+    def sort_events(tokens):
+        """closeSession deletes its ephemerals in no defined order."""
+        result, run = [], []
+        for token in tokens + [None]:
+            if token and token[0] == "event":
+                run.append(token)
+                continue
+            result += sorted(run, key=repr)
+            run = []
+            if token:
+                result.append(token)
+        return result
+
+    def may_read(self, slot, path):
+        answers = []
+        for side in self.sides:
+            connection = side.slots[slot].connection
+            err, _ = connection.call(raw.GET_DATA, raw.path_watch(path))
+            side.seen_zxid(connection.last_zxid)
+            answers.append(err != -102)
+        return all(answers)
+
+    def compare(self, slot, ops, left, right, where):
+        queues = [list(left), list(right)]
+        pending = iter(ops)
+        while queues[0] or queues[1]:
+            heads = [queue[0] if queue else ("nothing",) for queue in queues]
+            if heads[0] == heads[1]:
+                if heads[0][0] == "reply":
+                    op = next(pending)
+                    self.learn(op, heads[0])
+                    self.errors[heads[0][3]] = self.errors.get(heads[0][3], 0) + 1
+                self.events += heads[0][0] == "event"
+                queues[0].pop(0), queues[1].pop(0)
+                continue
+            skipped = False
+            for number in (0, 1):
+                if heads[number][0] == "event" and self.rules.extra_event(
+                        number, slot, heads[number], lambda path: self.may_read(slot, path)):
+                    queues[number].pop(0)
+                    skipped = True
+                    break
+            if skipped:
+                continue
+            op = next(pending, {"op": 0, "text": "nothing", "marks": []})
+            if self.rules.reply(slot, dict({"marks": []}, **op), heads):
+                self.learn(op, heads[0])
+                queues[0].pop(0), queues[1].pop(0)
+                continue
+            raise Difference("%s, connection %d, at: %s\n  left  %r\n  right %r\n"
+                             "  then left  %r\n  then right %r" % (
+                                 where, slot, op["text"], heads[0], heads[1],
+                                 queues[0][1:4], queues[1][1:4]))
+
+    def compare_plain(self, left, right, where):
+        if left != right:
+            raise Difference("%s\n  left  %r\n  right %r" % (where, left, right))
+
+    # ---- steps
+
+    def settle(self, stepped=None, sort=False):
+        """Pings every other open connection, so that all events of the step are in."""
+        indexes = self.sides[0].open_slots()
+        self.compare_plain(indexes, self.sides[1].open_slots(), "open connections")
+        indexes = [index for index in indexes if index != stepped]
+        ping = {"op": raw.PING, "text": "ping after the step", "marks": []}
+        for side in self.sides:
+            for index in indexes:
+                side.send(index, [(raw.PING, b"", raw.XID_PING)])
+        for index in indexes:
+            got = [self.tokens(side, index, side.collect(index, 1), [ping]) for side in self.sides]
+            if sort:
+                got = [self.sort_events(tokens) for tokens in got]
+            self.compare(index, [ping], *got, "events of other connections")
+
+    def play_batch(self, step):
+        slot, ops = step["slot"], step["ops"]
+        self.requests += len(ops)
+        closes = any(op.get("closes") for op in ops)
+        requests = []
+        for side in self.sides:
+            requests.append([(op["op"], b"".join(self.part(side, slot, part)
+                                                 for part in op["body"]), op.get("xid"))
+                             for op in ops])
+        for side, batch in zip(self.sides, requests):
+            side.send(slot, batch)
+        sort = any(op["op"] == raw.CLOSE_SESSION for op in ops)
+        got = []
+        for side in self.sides:
+            messages = side.collect(slot, len(ops), closes)
+            got.append(self.tokens(side, slot, messages, ops))
+        if sort:
+            got = [self.sort_events(tokens) for tokens in got]
+        self.compare(slot, ops, *got, "replies")
+        self.settle(slot, sort)
+
+    def play_raw(self, step):
+        got = []
+        for side in self.sides:
+            side.slots[step["slot"]].connection.send_bytes(bytes.fromhex(step["data"]))
+        for side in self.sides:
+            got.append(side.collect(step["slot"], 0, True))
+        self.compare_plain(*got, "after malformed bytes %s" % step["data"])
+        self.settle()
+
+    def play_connect(self, step):
+        slot, how = step["slot"], step["how"]
+        if how == "close":
+            return
+        fields = {"timeout_ms": step["timeout_ms"], "read_only": step["read_only"],
+                  "version": step["version"]}
+        if how == "password":
+            fields["password"] = b"wrong password.."
+        tokens, connections = [], []
+        for side in self.sides:
+            extra = {}
+            if how == "ahead":
+                extra["last_zxid"] = side.last_zxid + 1000
+            token, connection = side.handshake(
+                slot, fresh=how == "fresh", keep_old=how in ("steal", "password", "ahead"),
+                **fields, **extra)
+            if how in ("steal", "password"):
+                old = side.slots[slot].connection
+                token = (token, old.read(5))
+            tokens.append(token)
+            connections.append(connection)
+        self.compare_plain(*tokens, "connect (%s) of connection %d" % (how, slot))
+        for side, connection in zip(self.sides, connections):
+            if connection:
+                if how == "steal":
+                    side.slots[slot].connection.close()
+                side.adopt(slot, connection)
+        self.settle()
+
+    def revive(self):
+        """Every connection that the server closed comes back at once: its session if it lives."""
+        for index in range(generate.SLOTS):
+            slots = [side.slots[index] for side in self.sides]
+            if slots[0].connection is None or not slots[0].connection.closed:
+                continue
+            for fresh in (False, True):
+                results = [side.handshake(index, fresh=fresh, timeout_ms=30000)
+                           for side in self.sides]
+                self.compare_plain(results[0][0], results[1][0],
+                                   "coming back of connection %d" % index)
+                if results[0][1]:
+                    break
+            for side, result in zip(self.sides, results):
+                side.adopt(index, result[1])
+            self.settle()
+
+    def play_word(self, step):
+        got = [harness.four_letter_word(side.server.port, step["word"]) for side in self.sides]
+        shapes = [self.word_shape(side, step["word"], text)
+                  for side, text in zip(self.sides, got)]
+        if shapes[0] != shapes[1]:
+            raise Difference("four-letter word %s\n--- left\n%s\n--- right\n%s\n--- compared as\n"
+                             "%r\n%r" % (step["word"], got[0], got[1], *shapes))
+
+    def word_shape(self, side, word, text):
+        if word in ("ruok", "isro", "gtmk", "srst", "crst"):
+            return text
+        lines = text.split("\n")
+        if word == "srvr":
+            pairs = [line.split(": ", 1) for line in lines if ": " in line]
+            keep = {"Mode", "Node count", "Zxid"}
+            values = {key: value for key, value in pairs if key in keep}
+            values["Zxid"] = side.zxid(int(values["Zxid"], 16))
+            return [pair[0] for pair in pairs], values, text.endswith("\n")
+        if word == "conf":
+            return [line.split("=")[0] for line in lines]
+        if word == "mntr":
+            values = dict(line.split("\t", 1) for line in lines if "\t" in line)
+            return {key: values.get("zk_" + key) for key in (
+                "server_state", "znode_count", "ephemerals_count", "num_alive_connections")[:3]}
+        if word == "envi":
+            return lines[0], "zookeeper.version" in text
+        if word == "dump":
+            tail = text[text.find("ephemeral nodes dump"):text.find("Connections dump")]
+            return lines[0], sorted(re.sub(r"0x[0-9a-f]+", lambda match: str(
+                side.sessions.get(int(match.group(), 16), "?")), line)
+                for line in tail.split("\n")[:2]), sorted(re.findall(r"^\t(/.*)$", tail, re.M))
+        if word == "stat":
+            return [re.sub(r"[0-9.]+|0x[0-9a-f]+", "N", line.split(":")[0]) for line in lines
+                    if not line.startswith(" /") and "ookeeper version" not in line]
+        if word == "dirs":
+            return re.sub("[0-9]+", "N", text)
+        if word == "cons":
+            keys = set(re.findall(r"[(,]([a-z]+)=", text))
+            return sorted(keys), text.endswith("\n\n")
+        if word == "wchs":
+            return re.sub("[0-9]+", "N", text)
+        return text[-1:]
+
+    def play(self, step):
+        getattr(self, "play_" + step["do"])(step)
+        if step["do"] != "word":
+            self.revive()
+
+    def compare_trees(self):
+        """Walks both trees as super user; returns the number of nodes."""
+        trees = []
+        for side in self.sides:
+            connection = raw.connect(side.server.port)
+            side.sessions[connection.session] = "walker"
+            connection.call(raw.AUTH, raw.auth("digest", harness.SUPER_AUTH), raw.XID_AUTH)
+            tree = raw.walk(connection)
+            connection.close_session()
+            trees.append({path: (data, self.sides[0].acl(acl), stat and side.stat(stat))
+                          for path, (data, acl, stat) in tree.items()})
+        for path in sorted(set(trees[0]) | set(trees[1])):
+            self.compare_plain(trees[0].get(path), trees[1].get(path), "final tree at %r" % path)
+        return len(trees[0])
+
+
+SETTINGS = {"forceSync": "no"}
+
+
+def start_pair(kinds):
+    servers = []
+    for kind in kinds:
+        server = harness.KINDS[kind](SETTINGS)
+        servers.append(server)
+        server.start()
+    return servers
+
+
+def run(kinds, steps, verbose=False):
+    """Plays steps on two new servers: (player, index of the failed step or None, text, nodes)."""
+    servers = start_pair(kinds)
+    player = Player(*servers, verbose)
+    at, failure, nodes = None, None, 0
+    try:
+        for at, step in enumerate(steps):
+            if verbose:
+                print("#", at, describe(step))
+            player.play(step)
+        at = None
+        nodes = player.compare_trees()
+    except Difference as difference:
+        failure = str(difference)
+    except (OSError, raw.Malformed) as error:
+        failure = "%s: %s; alive: %s" % (type(error).__name__, error,
+                                         [server.alive() for server in servers])
+    finally:
+        for side in player.sides:
+            side.close()
+        for server in servers:
+            server.remove() if not failure or verbose is None else server.keep("difference")
+    return player, at, failure, nodes
+
+
+def describe(step):
+    if step["do"] == "batch":
+        return "connection %d: %s" % (step["slot"], " | ".join(op["text"] for op in step["ops"]))
+    return " ".join("%s=%s" % item for item in step.items())
+
+
+def shrink(kinds, steps, failure, runs=30):
+    """Removes steps, then requests, as long as the same kind of difference stays."""
+    head = failure.split("\n")[0].split(",")[0]
+
+    def fails(candidate):
+        return (run(kinds, candidate, None)[2] or "").startswith(head)
+    first = generate.SLOTS + 1
+    size = max(1, (len(steps) - first) // 2)
+    while runs > 0 and size >= 1:
+        at = len(steps) - 1 - size
+        removed = False
+        while at >= first - size and runs > 0:
+            begin = max(at, first)
+            candidate = steps[:begin] + steps[at + size:]
+            runs -= 1
+            if len(candidate) < len(steps) and fails(candidate):
+                steps, removed = candidate, True
+            at -= size
+        if size == 1 and not removed:
+            break
+        size = max(1, size // 2)
+    return steps
+
+
+def report(kinds, steps, at, failure, name, shrink_runs):
+    failed = steps if at is None else steps[:at + 1]
+    if shrink_runs:
+        failed = shrink(kinds, failed, failure, shrink_runs)
+    handle, path = tempfile.mkstemp(prefix="differential-%s-" % name, suffix=".json")
+    with os.fdopen(handle, "w") as out:
+        json.dump(failed, out)
+    context = "\n".join("  " + describe(step)[:400] for step in failed[-6:])
+    return "%s\nlast steps of %d (replay with --replay %s):\n%s" % (
+        failure, len(failed), path, context)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--left", choices=harness.KINDS, default="apache")
+    parser.add_argument("--right", choices=harness.KINDS, default="moonkeeper")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=1, help="run this many, counting up")
+    parser.add_argument("--ops", type=int, default=5000)
+    parser.add_argument("--replay", help="a file of steps that an earlier run wrote")
+    parser.add_argument("--shrink", type=int, default=0, metavar="RUNS",
+                        help="try to shorten a failing run with that many replays")
+    parser.add_argument("--verbose", action="store_true")
+    options = parser.parse_args()
+    kinds = (options.left, options.right)
+    tap = harness.Tap()
+    for kind in set(kinds):
+        if harness.missing(kind):
+            tap.skip("differential", harness.missing(kind))
+            return tap.done()
+    used = {}
+    for seed in range(options.seed, options.seed + (1 if options.replay else options.seeds)):
+        if options.replay:
+            with open(options.replay) as replay:
+                steps = json.load(replay)
+        else:
+            steps = list(generate.Generator(seed).steps(options.ops))
+        began = time.monotonic()
+        player, at, failure, nodes = run(kinds, steps, options.verbose)
+        if failure:
+            failure = report(kinds, steps, at, failure, str(seed), options.shrink)
+        tap.ok(not failure, "seed %d: %d requests, %d events, %d nodes, %.1f s: %s like %s" % (
+            seed, player.requests, player.events, nodes, time.monotonic() - began, *kinds),
+            failure)
+        for name, count in player.rules.used.items():
+            used[name] = used.get(name, 0) + count
+        if options.verbose:
+            tap.note("errors %r" % player.errors)
+    for name, count in sorted(used.items()):
+        tap.note("rule %s: %d times" % (name, count))
+    return tap.done()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
