@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* The real disk behind log/store.h: one directory, POSIX calls, interrupted and short calls
+ * carried on. Safe to use from several threads as the seam demands. */
+#ifndef SERVER_STORE_POSIX_H
+#define SERVER_STORE_POSIX_H
+
+#include "log/store.h"
+
+/* Opens the directory; `create` makes it (and its parents) and syncs them. */
+int store_posix_open(const char *path, bool create, struct store **store, struct log_error *error);
+/* Releases the lock too. All files must be closed. `store` may be NULL. */
+void store_posix_free(struct store *store);
+
+#endif
