@@ -13,22 +13,28 @@ struct view;
 
 struct view_node {
     bool exists;
-    uint32_t acl; /* number in tree_acls(tree) */
+    uint32_t acl; /* number in tree_acls(tree); the view counts as a user of it */
     int32_t child_count;
     int32_t data_length;  /* as Stat shows it */
-    uint32_t content_crc; /* znode_content_crc */
+    uint32_t content_crc; /* view_content_crc of path and data */
     struct mk_stat_persisted stat;
+    uint64_t digest; /* the view's own: its share of the tree digest; keep it when copying */
 };
 
-struct view *view_new(struct tree *tree);
+/* The same options as the tree's. The tree must outlive the view; neither frees the other. */
+struct view *view_new(struct tree *tree, const struct tree_options *options);
 void view_free(struct view *view);
 
 /* The node as of the newest accepted change; the pointer is valid until the next view_ call.
  * `exists` is false for a node that is not there (never NULL). */
 const struct view_node *view_find(struct view *view, struct mk_bytes path);
 
-/* All changes between begin and accept carry this zxid; reject undoes them all. Nested marks
- * are not needed: a multi is one begin. */
+/* What view_node.content_crc holds for this content (0 while the tree keeps no digest). */
+uint32_t view_content_crc(const struct view *view, struct mk_bytes path, struct mk_bytes data);
+
+/* All changes between begin and accept carry this zxid, which is above all before it; reject
+ * undoes them all. Nested marks are not needed: a multi is one begin. `node` is what
+ * view_find gave for this path, changed. The path is copied. */
 void view_begin(struct view *view, int64_t zxid);
 void view_change(struct view *view, struct mk_bytes path, const struct view_node *node);
 void view_accept(struct view *view);
@@ -36,8 +42,9 @@ void view_reject(struct view *view);
 
 /* The transaction `zxid` and all before it are applied to the tree. */
 void view_committed(struct view *view, int64_t zxid);
-/* The tree was replaced (loaded): forget everything. */
+/* The tree was or will be replaced (loaded): forget everything. */
 void view_reset(struct view *view);
+/* The digest of the tree once every accepted change is applied; 0 if it keeps none. */
 uint64_t view_digest(const struct view *view);
 /* Paths with a change in flight (metric outstanding_changes). */
 uint64_t view_size(const struct view *view);
