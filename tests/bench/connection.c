@@ -39,6 +39,13 @@ uint64_t now_ns(void)
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
+uint64_t wall_ns(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_REALTIME, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
 static void *grow(void *memory, size_t bytes)
 {
     void *result = realloc(memory, bytes);
@@ -153,6 +160,10 @@ static void connection_open(struct pool *pool, struct connection *self)
     }
     int one = 1;
     setsockopt(self->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (pool->kernel_times &&
+        setsockopt(self->fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof one) != 0) {
+        fail("SO_TIMESTAMPNS: %s", strerror(errno));
+    }
     const struct sockaddr *address = (const struct sockaddr *)&pool->address;
     if (connect(self->fd, address, pool->address_bytes) != 0 && errno != EINPROGRESS) {
         fail("connect: %s", strerror(errno));
@@ -247,13 +258,40 @@ static void handle_input(struct pool *pool, struct connection *self, size_t byte
     }
 }
 
+/* As recv, and learns when the kernel got the bytes. */
+static ssize_t receive_with_time(struct pool *pool, int fd, uint8_t *at, size_t room)
+{
+    union {
+        struct cmsghdr header;
+        uint8_t bytes[128];
+    } control;
+    struct iovec part = {.iov_base = at, .iov_len = room};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    ssize_t got = recvmsg(fd, &message, MSG_DONTWAIT);
+    pool->arrived_ns = 0;
+    for (struct cmsghdr *at_header = CMSG_FIRSTHDR(&message); got > 0 && at_header != NULL;
+         at_header = CMSG_NXTHDR(&message, at_header)) {
+        if (at_header->cmsg_level == SOL_SOCKET && at_header->cmsg_type == SCM_TIMESTAMPNS) {
+            struct timespec time;
+            memcpy(&time, CMSG_DATA(at_header), sizeof time);
+            pool->arrived_ns = (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+        }
+    }
+    return got;
+}
+
 static void handle_readable(struct pool *pool, struct connection *self)
 {
     if (self->partial_bytes > 0) {
         memcpy(pool->input, self->partial, self->partial_bytes);
     }
     size_t have = self->partial_bytes;
-    ssize_t got = recv(self->fd, pool->input + have, INPUT_BYTES - have, MSG_DONTWAIT);
+    uint8_t *at = pool->input + have;
+    ssize_t got = pool->kernel_times ? receive_with_time(pool, self->fd, at, INPUT_BYTES - have)
+                                     : recv(self->fd, at, INPUT_BYTES - have, MSG_DONTWAIT);
     if (got < 0 && errno == EAGAIN) {
         return;
     }
@@ -275,7 +313,7 @@ static void handle_readable(struct pool *pool, struct connection *self)
     }
 }
 
-void pool_turn(struct pool *pool, uint64_t wait_ns)
+int pool_turn(struct pool *pool, uint64_t wait_ns)
 {
     struct epoll_event events[EVENTS_MAX];
     struct timespec timeout = {.tv_sec = (time_t)(wait_ns / 1000000000u),
@@ -285,7 +323,7 @@ void pool_turn(struct pool *pool, uint64_t wait_ns)
         if (errno != EINTR) {
             fail("epoll_pwait2: %s", strerror(errno));
         }
-        return;
+        return 0;
     }
     for (int i = 0; i < count; i++) {
         struct connection *connection = events[i].data.ptr;
@@ -296,12 +334,12 @@ void pool_turn(struct pool *pool, uint64_t wait_ns)
             handle_writable(pool, connection);
         }
     }
+    return count;
 }
 
 void pool_open(struct pool *pool, const char *host_port, uint32_t count, uint32_t in_flight_max,
                uint32_t session_timeout_ms)
 {
-    memset(pool, 0, sizeof *pool);
     resolve(pool, host_port);
     pool->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     pool->session_timeout_ms = session_timeout_ms;

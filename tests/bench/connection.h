@@ -65,6 +65,10 @@ struct pool {
     uint32_t opening, ready;
     uint8_t *input;
     const struct handler *handler;
+    /* Where kernel_times is set before pool_open: wall-clock time in nanoseconds at which the
+     * kernel received the bytes that are being handled. */
+    bool kernel_times;
+    uint64_t arrived_ns;
 };
 
 /* Prints to stderr and ends the process with 1. */
@@ -73,17 +77,22 @@ void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn
 /* Monotonic time in nanoseconds. */
 uint64_t now_ns(void);
 
+/* Wall-clock time in nanoseconds, to compare with arrived_ns. */
+uint64_t wall_ns(void);
+
 /* Opens `count` connections with a session each, some dozens at a time (servers have short accept
  * queues), and returns when all have their session. Each can have `in_flight_max` requests in
- * flight. Fails the process when that takes more than a minute. */
+ * flight. Fails the process when that takes more than a minute. The caller has zeroed the pool,
+ * apart from kernel_times. */
 void pool_open(struct pool *pool, const char *host_port, uint32_t count, uint32_t in_flight_max,
                uint32_t session_timeout_ms);
 
 /* Ends all sessions (so that none expires in the middle of a later measurement) and frees. */
 void pool_close(struct pool *pool);
 
-/* Waits at most `wait_ns` for the network and runs the handler for what came. */
-void pool_turn(struct pool *pool, uint64_t wait_ns);
+/* Waits at most `wait_ns` for the network and runs the handler for what came; returns how many
+ * connections had something. */
+int pool_turn(struct pool *pool, uint64_t wait_ns);
 
 /* Sends a ping on every connection from index `first` on that has sent nothing for a third of
  * the session timeout. Call it some ten times a second. */

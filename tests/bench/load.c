@@ -22,11 +22,13 @@ static const char usage[] =
     "  --write-percent N   mixed: share of writes (20)\n"
     "  --parent PATH       where the znodes are (/bench)\n"
     "  --count N           number of znodes (1000)\n"
+    "  --first N           create: number of the first znode (0)\n"
     "  --spread N          znodes in each parent, 0: all in one (0)\n"
     "  --rate N            load: requests a second, 0: as fast as answers come (0)\n"
     "  --idle N            load: further connections that only ping (0)\n"
     "  --rounds N          watch: changes to measure (20)\n"
-    "  --timeout MS        session timeout to ask for (30000)\n";
+    "  --timeout MS        session timeout to ask for (30000)\n"
+    "  --pid N             load: report the processor time of this process as the server's\n";
 
 static double parse_number(const char *option, const char *text, double lowest, double highest)
 {
@@ -70,11 +72,13 @@ static void take_option(struct options *options, const char *name, int letter, c
     case 'w': options->warmup_seconds = parse_number(name, text, 0, 3600); break;
     case 'm': options->write_percent = parse_count(name, text, 0, 100); break;
     case 'n': options->count = parse_count(name, text, 1, 99999999); break;
+    case 'f': options->first = parse_count(name, text, 0, 99999999); break;
     case 'g': options->spread = parse_count(name, text, 0, 99999999); break;
     case 'r': options->rate = parse_number(name, text, 0, 1e8); break;
     case 'i': options->idle = parse_count(name, text, 0, 100000); break;
     case 'R': options->rounds = parse_count(name, text, 1, 100000); break;
     case 'T': options->timeout_ms = parse_count(name, text, 1000, 3600000); break;
+    case 'P': options->pid = parse_count(name, text, 1, 4194304); break;
     default: fputs(usage, stderr); exit(2);
     }
 }
@@ -87,6 +91,7 @@ static void parse_options(struct options *options, int argc, char **argv)
         {"seconds", 1, NULL, 't'},       {"warmup", 1, NULL, 'w'},    {"count", 1, NULL, 'n'},
         {"write-percent", 1, NULL, 'm'}, {"spread", 1, NULL, 'g'},    {"rate", 1, NULL, 'r'},
         {"idle", 1, NULL, 'i'},          {"rounds", 1, NULL, 'R'},    {"timeout", 1, NULL, 'T'},
+        {"pid", 1, NULL, 'P'},           {"first", 1, NULL, 'f'},
         {NULL, 0, NULL, 0}};
     int which = 0;
     int letter;

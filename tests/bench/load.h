@@ -30,11 +30,13 @@ struct options {
     uint32_t write_percent;
     const char *parent;     /* all znodes live under it */
     uint32_t count;         /* number of znodes */
+    uint32_t first;         /* create: number of the first znode */
     uint32_t spread;        /* children of each parent; 0: all in one parent */
     double rate;            /* requests a second, 0: as fast as answers come */
     uint32_t idle;          /* further connections that only ping */
     uint32_t rounds;        /* watch mode: changes to measure */
     uint32_t timeout_ms;    /* session timeout asked for */
+    uint32_t pid;           /* server process whose processor time is reported, 0: none */
 };
 
 #define NODE_DIGITS 8

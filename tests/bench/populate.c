@@ -79,7 +79,7 @@ static void create_ancestors(struct populate *self, const char *path)
 
 void ensure_path(const struct options *options, const char *path)
 {
-    struct pool pool;
+    struct pool pool = {0};
     struct populate populate = {.options = options, .pool = &pool};
     struct handler handler = {.context = &populate, .on_reply = on_reply};
     pool_open(&pool, options->server, 1, 1, options->timeout_ms);
@@ -115,7 +115,7 @@ static void create_groups(struct populate *self)
 
 void run_tree(const struct options *options)
 {
-    struct pool pool;
+    struct pool pool = {0};
     struct populate populate = {.options = options, .pool = &pool, .end = options->count};
     layout_init(&populate.layout, options->parent, options->spread);
     template_init(&populate.create, OP_CREATE, &populate.layout, options->data_bytes, false);

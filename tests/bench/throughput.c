@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 struct load {
     const struct options *options;
@@ -132,6 +133,27 @@ static void run_until(struct load *load, uint64_t end_ns, uint64_t start_ns, uin
     }
 }
 
+/* Processor time of another process, all its threads; 0 when it cannot be read. */
+static double server_cpu_seconds(uint32_t pid)
+{
+    char name[64], text[1024];
+    snprintf(name, sizeof name, "/proc/%u/stat", pid);
+    FILE *file = pid > 0 ? fopen(name, "r") : NULL;
+    if (file == NULL) {
+        return 0;
+    }
+    size_t length = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    text[length] = '\0';
+    unsigned long user = 0, system = 0;
+    const char *fields = strrchr(text, ')'); /* the name in parentheses may hold anything */
+    if (fields == NULL || sscanf(fields + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+                                 &user, &system) != 2) {
+        return 0;
+    }
+    return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+}
+
 static double cpu_seconds(void)
 {
     struct rusage usage;
@@ -140,18 +162,20 @@ static double cpu_seconds(void)
            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-static void report(const struct load *load, double seconds, double cpu_share)
+static void report(const struct load *load, double seconds, double cpu_share,
+                   double server_share)
 {
     const struct options *options = load->options;
     uint64_t requests = load->reads.count + load->writes.count;
     printf("{\"mode\":\"load\",\"operation\":\"%s\",\"connections\":%u,\"outstanding\":%u,"
            "\"data_bytes\":%u,\"count\":%u,\"idle\":%u,\"rate\":%.0f,\"seconds\":%.3f,"
            "\"requests\":%llu,\"requests_per_second\":%.1f,\"errors\":%llu,\"first_error\":%d,"
-           "\"generator_cpu_percent\":%.1f,",
+           "\"generator_cpu_percent\":%.1f,\"server_cpu_percent\":%.1f,",
            options->operation_name, options->connections, options->outstanding,
            options->data_bytes, options->count, options->idle, options->rate, seconds,
            (unsigned long long)requests, (double)requests / seconds,
-           (unsigned long long)load->errors, (int)load->first_error, cpu_share * 100);
+           (unsigned long long)load->errors, (int)load->first_error, cpu_share * 100,
+           server_share * 100);
     histogram_print_json(&load->reads, "read_us");
     printf(",");
     histogram_print_json(&load->writes, "write_us");
@@ -176,10 +200,11 @@ static void finish_requests(struct load *load)
 void run_load(const struct options *options)
 {
     static struct load load; /* the histograms are large for a stack */
-    struct pool pool;
+    struct pool pool = {0};
     load.options = options;
     load.pool = &pool;
     load.random = 88172645463325252ull;
+    load.next_create = options->first;
     layout_init(&load.layout, options->parent, options->spread);
     template_init(&load.read, OP_GET_DATA, &load.layout, 0, false);
     template_init(&load.write, OP_SET_DATA, &load.layout, options->data_bytes, false);
@@ -205,13 +230,14 @@ void run_load(const struct options *options)
     run_until(&load, from, start, &sent);
     load.measuring = true;
     from = now_ns();
-    double cpu = cpu_seconds();
+    double cpu = cpu_seconds(), server_cpu = server_cpu_seconds(options->pid);
     run_until(&load, from + (uint64_t)(options->seconds * 1e9), start, &sent);
     double seconds = (double)(now_ns() - from) / 1e9;
     cpu = (cpu_seconds() - cpu) / seconds;
+    server_cpu = (server_cpu_seconds(options->pid) - server_cpu) / seconds;
     finish_requests(&load);
     pool_close(&pool);
-    report(&load, seconds, cpu);
+    report(&load, seconds, cpu, server_cpu);
     template_fini(&load.read);
     template_fini(&load.write);
     template_fini(&load.create);
