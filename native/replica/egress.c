@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* Frames to clients: replies and watch events, written straight into each connection's output.
+ * zxid of each frame: client-protocol reference, 3.4 (events carry the zxid of the change, as
+ * since 3.9; those made by setWatches carry -1). */
+#include "replica/replica_int.h"
+
+#include "wire/frame.h"
+
+size_t egress_reply_begin(struct connection *connection)
+{
+    struct mk_buffer *output = &connection->link.output;
+    size_t begin = mk_frame_begin(output);
+    mk_buffer_reserve(output, MK_REPLY_HEADER_BYTES);
+    output->length += MK_REPLY_HEADER_BYTES;
+    return begin;
+}
+
+/* A reader so slow that its output passes all bounds is disconnected: it must not cost the
+ * others memory. */
+static void check_output(struct replica *replica, struct connection *connection)
+{
+    size_t unsent = connection->link.output.length + connection->link.unsent_elsewhere;
+    if (MK_LIKELY(unsent <= replica->options.output_close_bytes) || connection->link.closing)
+        return;
+    /* One reply may be larger than the bound; it is the pile that counts. */
+    if (connection->link.unsent_elsewhere == 0)
+        return;
+    replica_log(replica, MK_LEVEL_WARN,
+                "closing the connection from %s: it does not read, %zu bytes wait for it "
+                "(option output_close_bytes)",
+                connection->address, unsent);
+    connection_drop(replica, connection);
+}
+
+void egress_reply_end(struct replica *replica, struct connection *connection, size_t begin,
+                      int32_t xid, int64_t zxid, int32_t error)
+{
+    struct mk_buffer *output = &connection->link.output;
+    struct mk_reply_header header = {.xid = xid, .zxid = zxid, .err = error};
+    mk_reply_header_store(output->data + begin + MK_FRAME_PREFIX_BYTES, &header);
+    mk_frame_end(output, begin);
+    replica_touch(replica, connection);
+    check_output(replica, connection);
+}
+
+void egress_event(struct replica *replica, struct connection *connection, int64_t zxid,
+                  int32_t event_type, struct mk_bytes path)
+{
+    if (connection->link.closing)
+        return;
+    struct mk_watcher_event event = {
+        .type = event_type, .state = MK_STATE_SYNC_CONNECTED, .path = path};
+    size_t begin = egress_reply_begin(connection);
+    mk_watcher_event_write(&connection->link.output, &event);
+    egress_reply_end(replica, connection, begin, MK_XID_NOTIFICATION, zxid, 0);
+    replica->stats.packets_sent++;
+    connection->info.sent++;
+}
+
+struct delivery {
+    struct replica *replica;
+    const struct op_change *change;
+    int64_t zxid;
+};
+
+static void deliver(void *context, uint32_t watcher, int32_t event_type, struct mk_bytes path,
+                    bool on_parent)
+{
+    const struct delivery *delivery = context;
+    struct replica *replica = delivery->replica;
+    struct connection *connection = connection_find(replica, watcher);
+    MK_ASSERT(connection != NULL);
+    uint32_t acl = on_parent ? delivery->change->parent_acl : delivery->change->acl;
+    if (!replica->options.operations.skip_acl &&
+        !acl_permits(acl_get(tree_acls(replica->tree), acl), MK_PERM_READ, &connection->identities))
+        return;
+    egress_event(replica, connection, delivery->zxid, event_type, path);
+}
+
+void egress_changes(struct replica *replica, int64_t zxid)
+{
+    struct delivery delivery = {.replica = replica, .zxid = zxid};
+    for (size_t i = 0; i < replica->changes.count; i++) {
+        delivery.change = &replica->changes.items[i];
+        watch_trigger(replica->watches, delivery.change->event_type, delivery.change->path, deliver,
+                      &delivery);
+    }
+    op_changes_clear(&replica->changes, tree_acls(replica->tree));
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/* The connect request in all its variants: a new session, a resumed one, a refusal. Rules:
+ * client-protocol reference, section 2 (processing order 2.3, password 2.5), and the traps 1-4
+ * of its section 14: answers of exactly 36 or 37 bytes, silence where a client must try
+ * another server. */
+#include "replica/replica_int.h"
+
+#include "wire/frame.h"
+
+/* The password that Apache derives from the id: the 48-bit linear congruential generator of
+ * java.util.Random, four words, each little-endian. A session must be able to move between an
+ * Apache server and this one, so the algorithm is theirs; it is a checksum, not a secret. */
+void session_password(int64_t session_id, uint8_t password[PASSWORD_BYTES])
+{
+    const uint64_t mask = (UINT64_C(1) << 48) - 1;
+    uint64_t state = (((uint64_t)session_id ^ 0xB3415C00u) ^ 0x5DEECE66Du) & mask;
+    for (int word = 0; word < 4; word++) {
+        state = (state * 0x5DEECE66Du + 0xBu) & mask;
+        uint32_t bits = (uint32_t)(state >> 16);
+        for (int byte = 0; byte < 4; byte++)
+            password[4 * word + byte] = (uint8_t)(bits >> (8 * byte));
+    }
+}
+
+/* Takes the same time wherever the difference is. */
+static bool password_matches(int64_t session_id, struct mk_bytes given)
+{
+    uint8_t expected[PASSWORD_BYTES];
+    session_password(session_id, expected);
+    if (given.length != PASSWORD_BYTES)
+        return false;
+    uint8_t difference = 0;
+    for (int i = 0; i < PASSWORD_BYTES; i++)
+        difference |= (uint8_t)(expected[i] ^ given.data[i]);
+    return difference == 0;
+}
+
+static void respond(struct replica *replica, struct connection *connection, int32_t timeout_ms,
+                    int64_t session_id, const uint8_t password[PASSWORD_BYTES])
+{
+    struct mk_connect_response response = {
+        .timeout = timeout_ms,
+        .session_id = session_id,
+        .password = mk_bytes_of(password, PASSWORD_BYTES),
+        .has_read_only = connection->reply_has_read_only,
+    };
+    struct mk_buffer *output = &connection->link.output;
+    size_t begin = mk_frame_begin(output);
+    mk_connect_response_write(output, &response);
+    mk_frame_end(output, begin);
+    replica->stats.packets_sent++;
+    connection->info.sent++;
+    replica_touch(replica, connection);
+}
+
+/* Unknown, expired, closing, or a wrong password: not told apart. */
+static void refuse(struct replica *replica, struct connection *connection)
+{
+    static const uint8_t zeros[PASSWORD_BYTES];
+    respond(replica, connection, 0, 0, zeros);
+    connection->phase = PHASE_ENDING;
+    connection_end(replica, connection);
+}
+
+void handshake_established(struct replica *replica, struct connection *connection)
+{
+    struct session *session = connection->session;
+    uint8_t password[PASSWORD_BYTES];
+    session_password(session->id, password);
+    connection->phase = PHASE_SERVING;
+    replica->stats.connection_count++;
+    expiry_heard(replica, session);
+    respond(replica, connection, session->timeout_ms, session->id, password);
+    connection->info.has_session = true;
+    connection->info.session_id = session->id;
+    connection->info.timeout_ms = session->timeout_ms;
+    connection_resume(replica, connection);
+}
+
+/* A second connection with the same session closes the first (trap 35). */
+static void take_over(struct replica *replica, struct session *session)
+{
+    struct connection *old = session->connection;
+    if (!old)
+        return;
+    old->session = NULL;
+    old->phase = PHASE_ENDING;
+    replica->stats.connection_count--;
+    watch_forget(replica->watches, old->number);
+    connection_drop(replica, old);
+    session->connection = NULL;
+}
+
+static void resume(struct replica *replica, struct connection *connection,
+                   const struct mk_connect_request *request, int32_t timeout_ms)
+{
+    struct session *session = session_find(replica, request->session_id);
+    if (!session || session->closing || !session->committed ||
+        !password_matches(request->session_id, request->password)) {
+        refuse(replica, connection);
+        return;
+    }
+    take_over(replica, session);
+    session->connection = connection;
+    session->timeout_ms = timeout_ms;
+    connection->session = session;
+    expiry_remove(replica, session);
+    expiry_insert(replica, session);
+    handshake_established(replica, connection);
+}
+
+void handshake_frame(struct replica *replica, struct connection *connection, struct mk_bytes frame)
+{
+    struct mk_reader reader;
+    struct mk_connect_request request;
+    mk_reader_init_bytes(&reader, frame, &replica->arena);
+    mk_connect_request_read(&reader, &request);
+    handshake_list_remove(replica, connection);
+    if (reader.error) {
+        connection_drop(replica, connection);
+        return;
+    }
+    if (request.last_zxid_seen > replica->last_zxid) {
+        /* The client has seen a newer state than ours: it must try another server. */
+        replica_log(replica, MK_LEVEL_INFO,
+                    "closing the connection from %s: its client has seen zxid 0x%llx, this "
+                    "server is at 0x%llx",
+                    connection->address, (unsigned long long)request.last_zxid_seen,
+                    (unsigned long long)replica->last_zxid);
+        connection_drop(replica, connection);
+        return;
+    }
+    const struct replica_options *options = &replica->options;
+    int32_t timeout_ms = MK_MIN(MK_MAX(request.timeout, options->session_timeout_min_ms),
+                                options->session_timeout_max_ms);
+    connection->reply_has_read_only = request.has_read_only;
+    if (request.session_id != 0) {
+        resume(replica, connection, &request, timeout_ms);
+        return;
+    }
+    connection->session = session_add(replica, session_next_id(replica), timeout_ms);
+    connection->session->connection = connection;
+    connection->phase = PHASE_ESTABLISHING;
+    propose_create_session(replica, connection);
+}

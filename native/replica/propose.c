@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/* From a write request to a transaction in the log's hands: validation against the tree and all
+ * changes in flight, the next zxid, the TxnHeader, the record, the digest that the tree will
+ * have. A write that fails validation takes a zxid too and is logged as an error
+ * (client-protocol reference, 3.2; quorum reference, 7.1). */
+#include "replica/replica_int.h"
+
+#include "base/mem.h"
+
+#define TREE_DIGEST_VERSION 2
+
+static void transaction_begin(struct replica *replica)
+{
+    mk_buffer_clear(&replica->scratch);
+    mk_buffer_reserve(&replica->scratch, MK_TXN_HEADER_BYTES);
+    replica->scratch.length = MK_TXN_HEADER_BYTES;
+}
+
+static void update_log(struct replica *replica, const struct proposal *proposal)
+{
+    struct replica_update *update = replica->update;
+    if (update->log_count == update->log_capacity) {
+        update->log_capacity = MK_MAX(update->log_capacity * 2, (size_t)64);
+        update->log = mk_realloc(update->log, update->log_capacity * sizeof *update->log);
+    }
+    update->log[update->log_count++] =
+        (struct replica_log_entry){.zxid = proposal->zxid,
+                                   .data = proposal->data,
+                                   .length = proposal->length,
+                                   .roll = replica->snapshot.roll_next};
+    replica->snapshot.roll_next = false;
+    snapshot_logged(replica, proposal->length);
+}
+
+/* Closes the transaction in `scratch` and hands it to the log. */
+static struct proposal *transaction_end(struct replica *replica, int64_t session_id, int32_t cxid,
+                                        int32_t type, int32_t op)
+{
+    struct mk_buffer *scratch = &replica->scratch;
+    struct mk_txn_header header = {.client_id = session_id,
+                                   .cxid = cxid,
+                                   .zxid = ++replica->last_proposed_zxid,
+                                   .time = replica->wall_ms,
+                                   .type = type};
+    mk_txn_header_store(scratch->data, &header);
+    if (replica->options.tree_digest_enabled && type != MK_OP_ERROR) {
+        struct mk_txn_digest digest = {.version = TREE_DIGEST_VERSION,
+                                       .tree_digest = (int64_t)view_digest(replica->view)};
+        mk_txn_digest_write(scratch, &digest);
+    }
+    struct proposal *proposal = mk_alloc(sizeof *proposal + scratch->length);
+    *proposal = (struct proposal){.zxid = header.zxid,
+                                  .session_id = session_id,
+                                  .op = op,
+                                  .length = (uint32_t)scratch->length};
+    memcpy(proposal->data, scratch->data, scratch->length);
+    if (replica->proposal_last)
+        replica->proposal_last->next = proposal;
+    else
+        replica->proposal_first = proposal;
+    replica->proposal_last = proposal;
+    replica->proposal_count++;
+    replica->proposal_bytes += proposal->length;
+    update_log(replica, proposal);
+    return proposal;
+}
+
+static struct op_prepare prepare_context(struct replica *replica)
+{
+    return (struct op_prepare){.view = replica->view,
+                               .tree = replica->tree,
+                               .settings = &replica->options.operations,
+                               .zxid = replica->last_proposed_zxid + 1,
+                               .time_ms = replica->wall_ms,
+                               .arena = &replica->arena};
+}
+
+static void attach_request(struct replica *replica, struct connection *connection,
+                           struct proposal *proposal, int32_t xid)
+{
+    struct request *request =
+        pipeline_push(replica, connection, REQUEST_PROPOSED, xid, proposal->op, MK_BYTES_NULL);
+    request->proposal = proposal;
+    proposal->request = request;
+    proposal->connection = connection;
+}
+
+/* No transaction is made of a record that cannot be read (3.9): the answer is known. */
+static void answer_undecodable(struct replica *replica, struct connection *connection, int32_t xid,
+                               int32_t op, int error)
+{
+    struct request *request =
+        pipeline_push(replica, connection, REQUEST_ANSWERED, xid, op, MK_BYTES_NULL);
+    request->error = error;
+    request->answer_zxid = replica->last_zxid;
+    pipeline_run(replica, connection);
+}
+
+void propose_request(struct replica *replica, struct connection *connection, int32_t xid,
+                     int32_t op, struct mk_bytes body)
+{
+    struct op_prepare prepare = prepare_context(replica);
+    prepare.caller = (struct op_caller){.session_id = connection->session->id,
+                                        .identities = &connection->identities};
+    struct mk_reader reader;
+    mk_reader_init_bytes(&reader, body, &replica->arena);
+    transaction_begin(replica);
+    int32_t type = op;
+    int error = op_prepare(&prepare, op, &reader, &replica->scratch, &type);
+    if (error && prepare.undecodable) {
+        answer_undecodable(replica, connection, xid, op, error);
+        return;
+    }
+    if (error) {
+        replica->scratch.length = MK_TXN_HEADER_BYTES;
+        mk_write_int(&replica->scratch, error);
+        type = MK_OP_ERROR;
+    }
+    struct proposal *proposal = transaction_end(replica, connection->session->id, xid, type, op);
+    attach_request(replica, connection, proposal, xid);
+}
+
+void propose_create_session(struct replica *replica, struct connection *connection)
+{
+    transaction_begin(replica);
+    mk_write_int(&replica->scratch, connection->session->timeout_ms);
+    struct proposal *proposal = transaction_end(replica, connection->session->id, 0,
+                                                MK_OP_CREATE_SESSION, MK_OP_CREATE_SESSION);
+    proposal->connection = connection;
+}
+
+void propose_close_session(struct replica *replica, int64_t session_id,
+                           struct connection *connection, int32_t request_xid)
+{
+    struct session *session = session_find(replica, session_id);
+    if (session) {
+        MK_ASSERT(!session->closing);
+        session->closing = true;
+        expiry_remove(replica, session);
+    }
+    struct op_prepare prepare = prepare_context(replica);
+    transaction_begin(replica);
+    op_prepare_close_session(&prepare, session_id, &replica->scratch);
+    struct proposal *proposal =
+        transaction_end(replica, session_id, request_xid, MK_OP_CLOSE_SESSION, MK_OP_CLOSE_SESSION);
+    if (connection)
+        attach_request(replica, connection, proposal, request_xid);
+}
+
+bool propose_delete_container(struct replica *replica, struct mk_bytes path)
+{
+    static const struct mk_id_vector nobody = {0, NULL};
+    struct op_prepare prepare = prepare_context(replica);
+    prepare.caller.identities = &nobody;
+    struct mk_buffer body = MK_BUFFER_EMPTY;
+    mk_write_bytes(&body, path);
+    struct mk_reader reader;
+    mk_reader_init(&reader, body.data, body.length, &replica->arena);
+    transaction_begin(replica);
+    int32_t type = MK_OP_DELETE_CONTAINER;
+    int error = op_prepare(&prepare, MK_OP_DELETE_CONTAINER, &reader, &replica->scratch, &type);
+    mk_buffer_fini(&body);
+    if (error)
+        return false;
+    transaction_end(replica, 0, 0, type, MK_OP_DELETE_CONTAINER);
+    return true;
+}

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MIT */
+/* The one step of the replica: dispatch of events, the clock, and the update's book-keeping.
+ * See replica.h for the contract and replica_int.h for the way through the files. */
+#include "replica/replica_int.h"
+
+#include "base/mem.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define WALL_JUMP_MS 60000
+#define DEADLINE_MAX_MS 3600000
+
+void replica_options_init(struct replica_options *options)
+{
+    *options = (struct replica_options){
+        .server_id = 1,
+        .seed = 1,
+        .tick_time_ms = 2000,
+        .session_timeout_min_ms = 4000,
+        .session_timeout_max_ms = 40000,
+        .handshake_timeout_ms = 10000,
+        .frame_bytes_max = 0xfffff,
+        .requests_in_flight_max = 4096,
+        .outstanding_max = 100000,
+        .outstanding_bytes_max = (size_t)64 << 20,
+        .output_pause_bytes = (size_t)1 << 20,
+        .output_close_bytes = (size_t)64 << 20,
+        .watches_per_connection_max = 1000000,
+        .snapshot_transactions = 100000,
+        .snapshot_log_bytes = (uint64_t)4 << 30,
+        .container_check_interval_ms = 60000,
+        .container_checks_per_minute_max = 10000,
+        .container_never_used_ms = 300000,
+        .operations = {.extended_types = true},
+        .digest_enabled = true,
+        .tree_digest_enabled = true,
+    };
+}
+
+struct replica *replica_new(const struct replica_options *options)
+{
+    struct replica *replica = mk_calloc(1, sizeof *replica);
+    replica->options = *options;
+    if (options->super_digest)
+        replica->super_digest =
+            mk_string_copy(options->super_digest, strlen(options->super_digest));
+    const char *words = options->command_words ? options->command_words : "";
+    replica->command_words = mk_string_copy(words, strlen(words));
+    mk_rand_init(&replica->rand, options->seed);
+    struct tree_options tree_options = {.hash_seed = mk_rand_next(&replica->rand),
+                                        .digest_enabled = options->tree_digest_enabled};
+    replica->tree = tree_new(&tree_options);
+    replica->view = view_new(replica->tree);
+    replica->watches = watch_table_new(mk_rand_next(&replica->rand));
+    mk_arena_init(&replica->arena);
+    snapshot_init(replica);
+    return replica;
+}
+
+void replica_free(struct replica *replica)
+{
+    if (!replica)
+        return;
+    snapshot_fini(replica);
+    for (size_t i = 0; i < replica->connection_capacity; i++)
+        connection_closed(replica, (uint32_t)i);
+    while (replica->proposal_first) {
+        struct proposal *proposal = replica->proposal_first;
+        replica->proposal_first = proposal->next;
+        mk_free(proposal);
+    }
+    session_table_fini(replica);
+    op_changes_fini(&replica->changes, tree_acls(replica->tree));
+    if (replica->loader)
+        tree_loader_end(replica->loader);
+    watch_table_free(replica->watches);
+    view_free(replica->view);
+    tree_free(replica->tree);
+    mk_arena_fini(&replica->arena);
+    mk_buffer_fini(&replica->scratch);
+    mk_free(replica->connections);
+    mk_free(replica->digests);
+    mk_free(replica->super_digest);
+    mk_free(replica->command_words);
+    mk_free(replica);
+}
+
+void replica_log(struct replica *replica, enum mk_level level, const char *format, ...)
+{
+    const struct mk_trace *trace = replica->options.trace;
+    if (!trace || level > trace->level)
+        return;
+    char line[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    mk_trace(trace, level, "replica", "%s", line);
+}
+
+/* --- update ------------------------------------------------------------------------------------
+ */
+
+void replica_update_init(struct replica_update *update)
+{
+    memset(update, 0, sizeof *update);
+    update->deadline_ms = INT64_MAX;
+}
+
+void replica_update_fini(struct replica_update *update)
+{
+    mk_free(update->touched);
+    mk_free(update->log);
+    mk_free(update->commands);
+    mk_buffer_fini(&update->snapshot_body);
+}
+
+void replica_update_clear(struct replica *replica, struct replica_update *update)
+{
+    for (size_t i = 0; i < update->touched_count; i++) {
+        struct connection *connection = connection_find(replica, update->touched[i]);
+        if (connection)
+            connection->link.touched = false;
+    }
+    update->consumed = 0;
+    update->touched_count = 0;
+    update->log_count = 0;
+    update->command_count = 0;
+    update->snapshot_begin = false;
+    update->snapshot_finish = false;
+    mk_buffer_clear(&update->snapshot_body);
+}
+
+void replica_touch(struct replica *replica, struct connection *connection)
+{
+    struct replica_update *update = replica->update;
+    if (connection->link.touched || !update)
+        return;
+    connection->link.touched = true;
+    if (update->touched_count == update->touched_capacity) {
+        update->touched_capacity = MK_MAX(update->touched_capacity * 2, (size_t)64);
+        update->touched =
+            mk_realloc(update->touched, update->touched_capacity * sizeof *update->touched);
+    }
+    update->touched[update->touched_count++] = connection->number;
+}
+
+struct replica_link *replica_link(struct replica *replica, uint32_t number)
+{
+    struct connection *connection = connection_find(replica, number);
+    return connection ? &connection->link : NULL;
+}
+
+/* --- step --------------------------------------------------------------------------------------
+ */
+
+static void start_session(void *context, int64_t session_id, int32_t timeout_ms)
+{
+    struct replica *replica = context;
+    struct session *session = session_add(replica, session_id, timeout_ms);
+    session->committed = true;
+}
+
+struct orphans {
+    struct replica *replica;
+    int64_t *ids;
+    size_t count, capacity;
+};
+
+static void find_orphan(void *context, int64_t session_id)
+{
+    struct orphans *orphans = context;
+    if (session_find(orphans->replica, session_id))
+        return;
+    if (orphans->count == orphans->capacity) {
+        orphans->capacity = MK_MAX(orphans->capacity * 2, (size_t)16);
+        orphans->ids = mk_realloc(orphans->ids, orphans->capacity * sizeof *orphans->ids);
+    }
+    orphans->ids[orphans->count++] = session_id;
+}
+
+/* Sessions get a fresh full timeout; ephemerals whose owner is not in the session table are
+ * removed (storage reference, 6.2 rule 10). */
+static void start(struct replica *replica)
+{
+    tree_session_visit(replica->tree, start_session, replica);
+    struct orphans orphans = {.replica = replica};
+    tree_ephemeral_owner_visit(replica->tree, find_orphan, &orphans);
+    for (size_t i = 0; i < orphans.count; i++)
+        propose_close_session(replica, orphans.ids[i], NULL, 0);
+    mk_free(orphans.ids);
+    replica->stats.start_now_ms = replica->now_ms;
+    replica->reaper_next_ms = replica->now_ms + replica->options.container_check_interval_ms;
+}
+
+static void command_text(struct replica *replica, struct connection *connection,
+                         struct mk_bytes text)
+{
+    if (!connection || connection->phase != PHASE_COMMAND || connection->link.closing)
+        return;
+    mk_buffer_append_bytes(&connection->link.output, text);
+    connection_end(replica, connection);
+}
+
+static void drop_stale_handshakes(struct replica *replica)
+{
+    int64_t limit = replica->now_ms - replica->options.handshake_timeout_ms;
+    while (replica->handshake_first && replica->handshake_first->opened_ms <= limit) {
+        connection_drop(replica, replica->handshake_first);
+    }
+}
+
+static void clock_advance(struct replica *replica, const struct replica_event *event)
+{
+    if (event->now_ms == replica->now_ms && event->wall_ms == replica->wall_ms)
+        return;
+    bool first = replica->now_ms == 0 && replica->wall_ms == 0;
+    int64_t elapsed = first ? 0 : MK_MAX(event->now_ms - replica->now_ms, INT64_C(0));
+    int64_t wall_elapsed = first ? 0 : event->wall_ms - replica->wall_ms;
+    if (wall_elapsed - elapsed > WALL_JUMP_MS) {
+        replica->wall_jump.before_ms = replica->wall_ms;
+        replica->wall_jump.by_ms += wall_elapsed - elapsed;
+        replica_log(replica, MK_LEVEL_WARN,
+                    "the wall clock jumped forward by %lld ms; TTL nodes made before are "
+                    "not charged for it",
+                    (long long)(wall_elapsed - elapsed));
+    }
+    replica->now_ms = event->now_ms;
+    replica->wall_ms = event->wall_ms;
+    expiry_advance(replica, elapsed);
+}
+
+static void run_timers(struct replica *replica)
+{
+    if (replica->stopping)
+        return;
+    drop_stale_handshakes(replica);
+    expiry_run(replica);
+    if (replica->now_ms >= replica->reaper_next_ms)
+        reaper_run(replica);
+}
+
+static void set_deadline(struct replica *replica)
+{
+    int64_t deadline = replica->now_ms + DEADLINE_MAX_MS;
+    if (!replica->stopping) {
+        deadline = MK_MIN(deadline, expiry_deadline_ms(replica));
+        deadline = MK_MIN(deadline, replica->reaper_next_ms);
+        if (replica->handshake_first)
+            deadline = MK_MIN(deadline, replica->handshake_first->opened_ms +
+                                            replica->options.handshake_timeout_ms);
+    }
+    replica->update->deadline_ms = MK_MAX(deadline, replica->now_ms + 1);
+}
+
+static void dispatch(struct replica *replica, const struct replica_event *event)
+{
+    struct connection *connection = connection_find(replica, event->connection);
+    switch (event->type) {
+    case REPLICA_START:
+        start(replica);
+        break;
+    case REPLICA_CONNECT:
+        connection_open(replica, event->connection, event->bytes);
+        break;
+    case REPLICA_BYTES:
+        connection_bytes(replica, connection, event->bytes);
+        break;
+    case REPLICA_DISCONNECT:
+        connection_closed(replica, event->connection);
+        break;
+    case REPLICA_DRAINED:
+        if (connection)
+            connection_resume(replica, connection);
+        break;
+    case REPLICA_DURABLE:
+        commit_durable(replica, event->zxid);
+        break;
+    case REPLICA_COMMAND_TEXT:
+        command_text(replica, connection, event->bytes);
+        break;
+    case REPLICA_SNAPSHOT_NOW:
+        replica->snapshot.wanted = true;
+        snapshot_maybe_begin(replica);
+        break;
+    case REPLICA_SNAPSHOT_NEXT:
+        snapshot_next(replica);
+        break;
+    case REPLICA_SNAPSHOT_DONE:
+        snapshot_done(replica, event->error);
+        break;
+    case REPLICA_TICK:
+        run_timers(replica);
+        break;
+    case REPLICA_STOP:
+        replica->stopping = true;
+        break;
+    }
+}
+
+void replica_step(struct replica *replica, const struct replica_event *event,
+                  struct replica_update *update)
+{
+    replica->update = update;
+    clock_advance(replica, event);
+    dispatch(replica, event);
+    set_deadline(replica);
+    replica->update = NULL;
+}
+
+bool replica_is_idle(const struct replica *replica)
+{
+    return replica->proposal_first == NULL;
+}
+
+int64_t replica_last_zxid(const struct replica *replica)
+{
+    return replica->last_zxid;
+}
+
+struct tree *replica_tree(const struct replica *replica)
+{
+    return replica->tree;
+}

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+/* State shared by the files of the replica, and what they call of one another. One picture:
+ *
+ *   bytes -> ingress.c -> handshake.c (first frame) | request.c (later frames)
+ *     read:  request.c -> ops -> egress.c, at once or when the connection's writes before it
+ *            are answered (pipeline.c)
+ *     write: propose.c (validate, make the transaction) -> update.log -> DURABLE -> commit.c
+ *            (apply, watches, reply) -> pipeline.c (reads that waited)
+ *   time -> expiry.c (sessions), reaper.c (containers, TTL), snapshots.c
+ *
+ * A request belongs to its connection's queue until it is answered; a proposal belongs to the
+ * replica until it is applied. Either may go first: they point at each other and forget. */
+#ifndef REPLICA_REPLICA_INT_H
+#define REPLICA_REPLICA_INT_H
+
+#include "base/rand.h"
+#include "replica/replica.h"
+#include "replica/stats.h"
+
+#define PASSWORD_BYTES 16
+#define DIGEST_INTERVAL 128 /* one replica_digest per so many transactions */
+#define DIGESTS_KEPT_MAX 1024
+
+struct connection;
+struct proposal;
+
+/* A session that this server knows; `connection` is NULL while its client is away. */
+struct session {
+    int64_t id;
+    int32_t timeout_ms; /* as negotiated by the last connection */
+    bool committed;     /* its createSession is applied */
+    bool closing;       /* its closeSession is proposed: takes no more requests */
+    int64_t heard_ms;   /* on the expiry clock */
+    size_t heap_index;  /* place in expiry.heap */
+    int64_t heap_deadline_ms;
+    struct connection *connection;
+    struct session *hash_next;
+};
+
+/* What waits in a connection's queue for its turn to be answered. */
+enum request_state {
+    REQUEST_UNREAD,   /* a read whose turn has not come: `frame` is kept */
+    REQUEST_PROPOSED, /* a write in the log's hands */
+    REQUEST_ANSWERED  /* the answer is known (`error`), only its turn is missing */
+};
+
+struct request {
+    struct request *next;
+    struct proposal *proposal; /* REQUEST_PROPOSED */
+    int64_t started_ms;
+    enum request_state state;
+    int32_t xid;
+    int32_t op;
+    int32_t error;
+    int64_t answer_zxid;  /* REQUEST_ANSWERED */
+    bool close_after;     /* the connection ends with this answer */
+    bool null_token_body; /* a sasl reply: the body is one null buffer */
+    uint32_t frame_length;
+    uint8_t frame[];
+};
+
+enum connection_phase {
+    PHASE_HANDSHAKE,    /* nothing but a connect request or a four-letter word is expected */
+    PHASE_COMMAND,      /* a four-letter word is being answered */
+    PHASE_ESTABLISHING, /* createSession is proposed */
+    PHASE_SERVING,
+    PHASE_ENDING /* nothing more is read: closeSession or a fatal error is queued */
+};
+
+struct connection {
+    struct replica_link link; /* first: replica_link returns it */
+    uint32_t number;
+    enum connection_phase phase;
+    struct session *session;
+    bool reply_has_read_only; /* mirror the optional byte of the connect request */
+    char *address;
+    struct mk_id_vector identities; /* items are malloc'd, strings too */
+    struct request *queue_head, *queue_tail;
+    uint32_t queue_length;
+    uint32_t writes_queued; /* of them PROPOSED */
+    int64_t opened_ms;
+    struct connection *handshake_previous, *handshake_next; /* oldest first */
+    struct replica_connection_info info;
+};
+
+/* A transaction between the log and the tree. */
+struct proposal {
+    struct proposal *next;
+    struct request *request; /* NULL for internal ones, or when the client went away */
+    struct connection *connection;
+    int64_t zxid;
+    int64_t session_id;
+    int32_t op; /* of the request: create and create2 make the same transaction */
+    uint32_t length;
+    uint8_t data[];
+};
+
+struct expiry {
+    struct session **heap; /* binary heap by heap_deadline_ms */
+    size_t count, capacity;
+    int64_t clock_ms; /* advances with now_ms, but a stall of our own host counts one tick */
+};
+
+struct snapshot_state {
+    struct tree_snapshot *walk; /* NULL: none is running, or its end is being written */
+    bool running;               /* begun, DONE not yet heard */
+    bool roll_next;             /* the next log entry begins a new file */
+    bool wanted;
+    uint64_t transactions, log_bytes; /* since the last one began */
+    uint64_t transactions_limit, log_bytes_limit;
+};
+
+/* TTL nodes must not fall to a wall clock that jumps: how far it jumped forward, and when. */
+struct wall_jump {
+    int64_t before_ms; /* wall time before the jump */
+    int64_t by_ms;
+};
+
+struct replica {
+    struct replica_options options;
+    char *super_digest;
+    char *command_words;
+    struct mk_rand rand;
+    struct tree *tree;
+    struct view *view;
+    struct watch_table *watches;
+    struct mk_arena arena; /* of the step at hand */
+    struct mk_buffer scratch;
+    struct op_changes changes;
+
+    struct connection **connections; /* by number, holes are NULL */
+    size_t connection_capacity;
+    size_t connection_open_count;
+    struct connection *handshake_first, *handshake_last;
+    size_t paused_count;
+
+    struct session **session_buckets;
+    size_t session_bucket_count, session_count;
+    int64_t next_session_id;
+    struct expiry expiry;
+
+    struct proposal *proposal_first, *proposal_last;
+    uint64_t proposal_count;
+    size_t proposal_bytes;
+    int64_t last_proposed_zxid;
+    int64_t last_zxid; /* applied */
+
+    struct snapshot_state snapshot;
+    struct tree_loader *loader;
+    int64_t restore_digest_zxid; /* 0: no comparison yet; -1: comparing */
+    int64_t reaper_next_ms;
+    struct wall_jump wall_jump;
+    bool stopping;
+
+    struct replica_stats stats;
+    struct replica_digest *digests;
+    size_t digest_count;
+
+    /* Of the step at hand. */
+    struct replica_update *update;
+    int64_t now_ms, wall_ms;
+};
+
+/* replica.c */
+void replica_touch(struct replica *replica, struct connection *connection);
+void replica_log(struct replica *replica, enum mk_level level, const char *format, ...)
+    MK_PRINTF(3, 4);
+
+/* ingress.c */
+void connection_open(struct replica *replica, uint32_t number, struct mk_bytes address);
+void connection_closed(struct replica *replica, uint32_t number);
+void connection_bytes(struct replica *replica, struct connection *connection,
+                      struct mk_bytes bytes);
+/* The host must end it: at once (`drop`: unsent output is thrown away) or after its output. */
+void connection_end(struct replica *replica, struct connection *connection);
+void connection_drop(struct replica *replica, struct connection *connection);
+/* Lets a paused connection go on if what paused it is over. */
+void connection_resume(struct replica *replica, struct connection *connection);
+void connections_resume_all(struct replica *replica);
+struct connection *connection_find(const struct replica *replica, uint32_t number);
+void handshake_list_remove(struct replica *replica, struct connection *connection);
+
+/* handshake.c */
+void handshake_frame(struct replica *replica, struct connection *connection, struct mk_bytes frame);
+/* createSession is applied. */
+void handshake_established(struct replica *replica, struct connection *connection);
+void session_password(int64_t session_id, uint8_t password[PASSWORD_BYTES]);
+
+/* request.c */
+void request_frame(struct replica *replica, struct connection *connection, struct mk_bytes frame);
+/* Answers a read, ping, sasl or known error now; `frame` includes the request header. */
+void request_answer(struct replica *replica, struct connection *connection, struct request *request,
+                    struct mk_bytes frame);
+
+/* pipeline.c */
+struct request *pipeline_push(struct replica *replica, struct connection *connection,
+                              enum request_state state, int32_t xid, int32_t op,
+                              struct mk_bytes frame);
+/* Answers all at the head of the queue whose turn has come. */
+void pipeline_run(struct replica *replica, struct connection *connection);
+void pipeline_pop(struct replica *replica, struct connection *connection);
+void pipeline_free(struct replica *replica, struct connection *connection);
+
+/* propose.c */
+/* Validates a write, gives it the next zxid and hands it to the log. */
+void propose_request(struct replica *replica, struct connection *connection, int32_t xid,
+                     int32_t op, struct mk_bytes body);
+void propose_create_session(struct replica *replica, struct connection *connection);
+/* `request_xid` is used when `connection` asked for it (it then gets the reply). */
+void propose_close_session(struct replica *replica, int64_t session_id,
+                           struct connection *connection, int32_t request_xid);
+/* Internal; false when validation refused it (then nothing is logged). */
+bool propose_delete_container(struct replica *replica, struct mk_bytes path);
+
+/* commit.c */
+void commit_durable(struct replica *replica, int64_t zxid);
+
+/* egress.c */
+size_t egress_reply_begin(struct connection *connection);
+void egress_reply_end(struct replica *replica, struct connection *connection, size_t begin,
+                      int32_t xid, int64_t zxid, int32_t error);
+void egress_event(struct replica *replica, struct connection *connection, int64_t zxid,
+                  int32_t event_type, struct mk_bytes path);
+void egress_changes(struct replica *replica, int64_t zxid);
+
+/* session.c */
+struct session *session_find(const struct replica *replica, int64_t id);
+struct session *session_add(struct replica *replica, int64_t id, int32_t timeout_ms);
+void session_free(struct replica *replica, struct session *session);
+void session_table_fini(struct replica *replica);
+int64_t session_next_id(struct replica *replica);
+void session_visit_all(const struct replica *replica,
+                       void (*visit)(void *context, struct session *session), void *context);
+
+/* expiry.c */
+void expiry_insert(struct replica *replica, struct session *session);
+void expiry_remove(struct replica *replica, struct session *session);
+void expiry_advance(struct replica *replica, int64_t elapsed_ms);
+void expiry_run(struct replica *replica);
+int64_t expiry_deadline_ms(const struct replica *replica); /* on now's clock; INT64_MAX: none */
+int64_t expiry_session_deadline_ms(const struct replica *replica, const struct session *session);
+static inline void expiry_heard(const struct replica *replica, struct session *session)
+{
+    session->heard_ms = replica->expiry.clock_ms;
+}
+
+/* auth.c */
+void auth_init(struct connection *connection, struct mk_bytes address);
+void auth_fini(struct connection *connection);
+/* 0 or MK_ERR_AUTH_FAILED. */
+int auth_add(struct replica *replica, struct connection *connection,
+             const struct mk_auth_packet *packet);
+
+/* reaper.c */
+void reaper_run(struct replica *replica);
+
+/* snapshots.c */
+void snapshot_init(struct replica *replica);
+void snapshot_logged(struct replica *replica, size_t bytes); /* one more log entry */
+void snapshot_maybe_begin(struct replica *replica);
+void snapshot_next(struct replica *replica);
+void snapshot_done(struct replica *replica, int32_t error);
+void snapshot_fini(struct replica *replica);
+
+/* stats.c */
+void stats_replied(struct replica *replica, struct connection *connection, int32_t xid, int32_t op,
+                   int64_t zxid, int64_t started_ms);
+void stats_digest(struct replica *replica, int64_t zxid);
+
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/* Counters behind the four-letter words; see stats.h. */
+#include "replica/stats.h"
+
+#include "base/mem.h"
+#include "replica/replica_int.h"
+
+static void latency_add(struct replica_latency *latency, int64_t elapsed_ms)
+{
+    if (latency->count == 0 || elapsed_ms < latency->min_ms)
+        latency->min_ms = elapsed_ms;
+    if (elapsed_ms > latency->max_ms)
+        latency->max_ms = elapsed_ms;
+    latency->total_ms += elapsed_ms;
+    latency->count++;
+}
+
+void stats_replied(struct replica *replica, struct connection *connection, int32_t xid, int32_t op,
+                   int64_t zxid, int64_t started_ms)
+{
+    int64_t elapsed_ms = replica->now_ms - started_ms;
+    latency_add(&replica->stats.latency, elapsed_ms);
+    replica->stats.packets_sent++;
+    struct replica_connection_info *info = &connection->info;
+    latency_add(&info->latency, elapsed_ms);
+    info->sent++;
+    info->last_op = op;
+    info->last_xid = xid;
+    info->last_zxid = zxid;
+    info->last_response_now_ms = replica->now_ms;
+    info->last_latency_ms = elapsed_ms;
+}
+
+void stats_digest(struct replica *replica, int64_t zxid)
+{
+    if (!replica->options.tree_digest_enabled || zxid % DIGEST_INTERVAL != 0)
+        return;
+    if (!replica->digests)
+        replica->digests = mk_calloc(DIGESTS_KEPT_MAX, sizeof *replica->digests);
+    if (replica->digest_count == DIGESTS_KEPT_MAX) {
+        replica->digest_count--;
+        memmove(replica->digests, replica->digests + 1,
+                replica->digest_count * sizeof *replica->digests);
+    }
+    replica->digests[replica->digest_count++] =
+        (struct replica_digest){.zxid = zxid, .digest = tree_digest(replica->tree)};
+}
+
+size_t replica_digests(const struct replica *replica, const struct replica_digest **digests)
+{
+    *digests = replica->digests;
+    return replica->digest_count;
+}
+
+const struct replica_stats *replica_stats(const struct replica *replica)
+{
+    return &replica->stats;
+}
+
+void replica_stats_reset(struct replica *replica)
+{
+    struct replica_stats *stats = &replica->stats;
+    stats->latency = (struct replica_latency){0, 0, 0, 0};
+    stats->packets_received = stats->packets_sent = 0;
+}
+
+void replica_connections_reset(struct replica *replica)
+{
+    for (size_t i = 0; i < replica->connection_capacity; i++) {
+        struct connection *connection = replica->connections[i];
+        if (!connection)
+            continue;
+        struct replica_connection_info *info = &connection->info;
+        info->latency = (struct replica_latency){0, 0, 0, 0};
+        info->received = info->sent = 0;
+        info->last_op = info->last_xid = 0;
+        info->last_zxid = info->last_latency_ms = 0;
+    }
+}
+
+void replica_connection_visit(const struct replica *replica,
+                              void (*visit)(void *context,
+                                            const struct replica_connection_info *info),
+                              void *context)
+{
+    for (size_t i = 0; i < replica->connection_capacity; i++) {
+        struct connection *connection = replica->connections[i];
+        if (!connection)
+            continue;
+        connection->info.queued = connection->queue_length;
+        visit(context, &connection->info);
+    }
+}
+
+struct session_visit {
+    const struct replica *replica;
+    void (*visit)(void *context, int64_t session_id, int32_t timeout_ms, int64_t expires_now_ms);
+    void *context;
+};
+
+static void visit_session(void *context, struct session *session)
+{
+    const struct session_visit *visit = context;
+    const struct replica *replica = visit->replica;
+    int64_t left = expiry_session_deadline_ms(replica, session) - replica->expiry.clock_ms;
+    visit->visit(visit->context, session->id, session->timeout_ms, replica->now_ms + left);
+}
+
+void replica_session_visit(const struct replica *replica,
+                           void (*visit)(void *context, int64_t session_id, int32_t timeout_ms,
+                                         int64_t expires_now_ms),
+                           void *context)
+{
+    struct session_visit state = {replica, visit, context};
+    session_visit_all(replica, visit_session, &state);
+}
+
+const struct watch_table *replica_watches(const struct replica *replica)
+{
+    return replica->watches;
+}
+
+int64_t replica_watcher_session(const struct replica *replica, uint32_t watcher)
+{
+    const struct connection *connection = connection_find(replica, watcher);
+    return connection && connection->session ? connection->session->id : 0;
+}
