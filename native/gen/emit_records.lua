@@ -266,11 +266,17 @@ local function emit_store(out, entry, by_name)
   out("}")
 end
 
-local function emit_write(out, snake, struct, what)
+---`may_be_empty`: a buffer without memory has no place to store nothing at.
+local function emit_write(out, snake, struct, what, may_be_empty)
   out("")
   out("void mk_%s_write(struct mk_buffer *buffer, const %s *%s)", snake, struct, what)
   out("{")
-  out("    uint8_t *at = mk_buffer_reserve(buffer, mk_%s_size(%s));", snake, what)
+  out("    size_t size = mk_%s_size(%s);", snake, what)
+  if may_be_empty then
+    out("    if (!size)")
+    out("        return;")
+  end
+  out("    uint8_t *at = mk_buffer_reserve(buffer, size);")
   out("    mk_buffer_stored(buffer, mk_%s_store(at, %s));", snake, what)
   out("}")
 end
@@ -371,7 +377,7 @@ local function emit_source(list, by_name)
       emit_read(out, entry, by_name)
       emit_size(out, entry, by_name)
       emit_store(out, entry, by_name)
-      emit_write(out, entry.snake, entry.struct, "record")
+      emit_write(out, entry.snake, entry.struct, "record", entry.bytes_min == 0)
     end
     if entry.in_vector then
       emit_vector(out, entry)

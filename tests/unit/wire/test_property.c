@@ -73,7 +73,8 @@ static int run_pipe(void)
         mk_store_int(head, error);
         mk_store_int(head + 4, (int32_t)output.length);
         fwrite(head, 1, sizeof head, stdout);
-        fwrite(output.data, 1, output.length, stdout);
+        if (output.length)
+            fwrite(output.data, 1, output.length, stdout);
         mk_arena_fini(&arena);
     }
     mk_buffer_fini(&input);
