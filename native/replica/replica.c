@@ -51,7 +51,7 @@ struct replica *replica_new(const struct replica_options *options)
     struct tree_options tree_options = {.hash_seed = mk_rand_next(&replica->rand),
                                         .digest_enabled = options->tree_digest_enabled};
     replica->tree = tree_new(&tree_options);
-    replica->view = view_new(replica->tree);
+    replica->view = view_new(replica->tree, &tree_options);
     replica->watches = watch_table_new(mk_rand_next(&replica->rand));
     mk_arena_init(&replica->arena);
     snapshot_init(replica);

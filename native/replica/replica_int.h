@@ -16,6 +16,7 @@
 #include "base/rand.h"
 #include "replica/replica.h"
 #include "replica/stats.h"
+#include "tree/snapshot.h"
 
 #define PASSWORD_BYTES 16
 #define DIGEST_INTERVAL 128 /* one replica_digest per so many transactions */
