@@ -110,7 +110,7 @@ class Side:
                 self.burned.append(reply.zxid)
             zxid = "*"
         self.seen_zxid(reply.zxid)
-        if reply.err and strict:
+        if reply.err and strict and op["op"] != raw.MULTI_READ:
             record = reply.body
         return ("reply", reply.xid, zxid if zxid == "*" else self.zxid(zxid), reply.err,
                 self.record(op["op"], record))

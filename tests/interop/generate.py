@@ -44,6 +44,8 @@ BAD_CREDENTIALS = [("world", b"anyone"), ("none", b""), ("digest", None), ("sasl
 LIMITS = ["count=5,bytes=40", "count=-1,bytes=-1=;byteHardLimit=10;countHardLimit=4",
           "count=3,bytes=1000=;countHardLimit=6", "count=-1,bytes=20=;byteHardLimit=60",
           "count=1,bytes=1", "nonsense", "", "count=2,bytes=x"]
+QUOTA_NODES = ["/q", "/q/a", "/zookeeper/quota/q", "/zookeeper/quota/q/zookeeper_limits",
+               "/zookeeper/quota/q/zookeeper_stats", "/zookeeper/quota/q/a/zookeeper_stats"]
 WORDS = ["ruok", "isro", "srvr", "stat", "conf", "cons", "dump", "mntr", "envi", "wchs", "wchc",
          "wchp", "dirs", "gtmk", "srst", "crst"]
 
@@ -79,9 +81,7 @@ class Generator:
         if draw < 0.12:
             return {"made": self.random.randrange(1000)}
         if draw < 0.14:
-            return self.pick(["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/quota/a",
-                              "/zookeeper/quota/a/zookeeper_limits",
-                              "/zookeeper/quota/a/zookeeper_stats", "/zookeeper/config"])
+            return self.pick(["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"])
         return self.good_path()
 
     def data(self):
@@ -126,7 +126,7 @@ class Generator:
         return self.claims.setdefault((slot, path), kind) == kind
 
     def watch(self, slot, path, kind="oneshot"):
-        if not self.chance(0.4) or not isinstance(path, str):
+        if not self.chance(0.6) or not isinstance(path, str):
             return 0
         return self.pick([1, 1, 1, 255]) if self.claim(slot, path, kind) else 0
 
@@ -189,7 +189,7 @@ class Generator:
                        path, acl, version, path=path)
 
     def read(self, slot):
-        path = self.path()
+        path = self.path() if self.chance(0.97) else self.pick(QUOTA_NODES)
         opcode, name = self.pick([
             (raw.EXISTS, "exists"), (raw.EXISTS, "exists"), (raw.GET_DATA, "getData"),
             (raw.GET_DATA, "getData"), (raw.GET_CHILDREN, "getChildren"),
@@ -330,24 +330,49 @@ class Generator:
         return {"do": "batch", "slot": slot, "ops": ops}
 
     def quota(self, slot):
-        root = "/" + self.pick(NAMES) if self.chance(0.8) else self.good_path()
-        steps, path = [], "/zookeeper/quota"
-        if self.chance(0.35):
-            names = ["zookeeper_limits", "zookeeper_stats"]
-            return [self.op(raw.DELETE, "delete quota", [
-                raw.path_version("%s%s/%s" % (path, root, name))]) for name in names]
-        for name in root.strip("/").split("/"):
-            path += "/" + name
-            steps.append(self.op(raw.CREATE, "create", [raw.create(path, b"")], path))
-        limits = self.pick(LIMITS)
-        if self.chance(0.3):
-            return [self.op(raw.SET_DATA, "set limits",
-                            [raw.set_data(path + "/zookeeper_limits", limits)], limits)]
-        for name, data in (("zookeeper_limits", limits),
-                           ("zookeeper_stats", "count=0,bytes=0")):
-            steps.append(self.op(raw.CREATE, "create " + name,
-                                 [raw.create("%s/%s" % (path, name), data)], root, data))
-        return steps
+        """Steps under /q, the only place with quotas. Each request has a step of its own: hard
+        limits are checked against what is committed, so pipelined writes race in Apache."""
+        root = self.pick(["/q", "/q", "/q/a"])
+        base = "/zookeeper/quota" + root
+        draw = self.random.random()
+        if draw < 0.15:
+            names = self.pick([["limits"], ["limits", "stats"], ["stats"]])
+            ops = [self.op(raw.DELETE, "delete", [
+                raw.path_version("%s/zookeeper_%s" % (base, name))], name) for name in names]
+        elif draw < 0.3:
+            limits = self.pick(LIMITS)
+            ops = [self.op(raw.SET_DATA, "set limits", [
+                raw.set_data(base + "/zookeeper_limits", limits)], limits)]
+        elif draw < 0.45:
+            ops = [self.op(raw.CREATE, "create", [raw.create(path, b"")], path)
+                   for path in ("/q", "/q/a", "/zookeeper/quota/q", "/zookeeper/quota/q/a")]
+            for name, data in (("limits", self.pick(LIMITS)), ("stats", "count=0,bytes=0")):
+                path = "%s/zookeeper_%s" % (base, name)
+                ops.append(self.op(raw.CREATE, "create", [raw.create(path, data)], path, data))
+        else:
+            ops = []
+            for _ in range(self.pick([1, 2, 5])):
+                path = self.pick(["/q", "/q/a", "/q/b", "/q/a/a", "/q/a/b"])
+                data = self.data()
+                if self.chance(0.4):
+                    ops.append(self.op(raw.SET_DATA, "setData", [
+                        raw.set_data(path, data, self.pick([-1, -1, 0]))], path, data))
+                elif self.chance(0.3):
+                    ops.append(self.op(raw.DELETE, "delete", [raw.path_version(path)], path))
+                else:
+                    flags = self.pick([0, 0, 1, 2])
+                    ops.append(self.op(raw.CREATE2, "create2", [
+                        raw.create(path, data, flags=flags)], path, data, flags))
+            if self.chance(0.2):
+                body = []
+                for op in ops:
+                    body += [bytes.fromhex(raw.multi_header(op["op"], 0, -1).hex() + part)
+                             for part in op["body"]]
+                text = "; ".join(op["text"] for op in ops)
+                ops = [self.op(raw.MULTI, "multi [%s]" % text, body + [raw.MULTI_END])]
+        reads = [self.op(raw.GET_DATA, "getData", [raw.path_watch(base + "/zookeeper_" + name)],
+                         name) for name in ("limits", "stats")]
+        return [self.batch(slot, [op]) for op in ops] + [self.batch(slot, reads)]
 
     def authenticate(self, slot, good=True):
         scheme, data = self.pick(CREDENTIALS if good else BAD_CREDENTIALS)
@@ -411,7 +436,7 @@ class Generator:
             elif draw < 0.06:
                 steps = [self.authenticate(slot)]
             elif draw < 0.075:
-                steps = [self.batch(slot, self.quota(slot))]
+                steps = self.quota(slot)
             elif draw < 0.085:
                 steps = [self.batch(slot, [self.set_watches(slot)])]
             elif draw < 0.095:
@@ -421,7 +446,16 @@ class Generator:
                 steps = [self.batch(slot, [op])]
             else:
                 count = self.pick([1, 1, 2, 4, 8, 16, 24])
-                steps = [self.batch(slot, [self.one(slot) for _ in range(count)])]
+                ops = [self.one(slot) for _ in range(count)]
+                # A multi that fails behind pipelined writes may leave Apache with a stale view
+                # of the nodes that it names, so a multi comes first or alone.
+                multis = [op for op in ops if op["op"] == raw.MULTI]
+                # And Apache checks a write behind a pipelined setACL against the old ACL as long as
+                # the new one is not committed, so setACL comes last.
+                acls = [op for op in ops if op["op"] == raw.SET_ACL]
+                ops = [op for op in ops if op["op"] not in (raw.MULTI, raw.SET_ACL)]
+                steps = [self.batch(slot, multis[:1] + ops + acls[:1])]
+                steps += [self.batch(slot, [op]) for op in multis[1:] + acls[1:]]
             for step in steps:
                 made += len(step.get("ops", ()))
                 yield step
