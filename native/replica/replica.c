@@ -38,6 +38,20 @@ void replica_options_init(struct replica_options *options)
     };
 }
 
+void replica_tree_init(struct replica *replica)
+{
+    struct tree_options options = {.hash_seed = mk_rand_next(&replica->rand),
+                                   .digest_enabled = replica->options.tree_digest_enabled};
+    replica->tree = tree_new(&options);
+    replica->view = view_new(replica->tree, &options);
+}
+
+void replica_tree_fini(struct replica *replica)
+{
+    view_free(replica->view);
+    tree_free(replica->tree);
+}
+
 struct replica *replica_new(const struct replica_options *options)
 {
     struct replica *replica = mk_calloc(1, sizeof *replica);
@@ -48,10 +62,7 @@ struct replica *replica_new(const struct replica_options *options)
     const char *words = options->command_words ? options->command_words : "";
     replica->command_words = mk_string_copy(words, strlen(words));
     mk_rand_init(&replica->rand, options->seed);
-    struct tree_options tree_options = {.hash_seed = mk_rand_next(&replica->rand),
-                                        .digest_enabled = options->tree_digest_enabled};
-    replica->tree = tree_new(&tree_options);
-    replica->view = view_new(replica->tree, &tree_options);
+    replica_tree_init(replica);
     replica->watches = watch_table_new(mk_rand_next(&replica->rand));
     mk_arena_init(&replica->arena);
     snapshot_init(replica);
@@ -75,8 +86,7 @@ void replica_free(struct replica *replica)
     if (replica->loader)
         tree_loader_end(replica->loader);
     watch_table_free(replica->watches);
-    view_free(replica->view);
-    tree_free(replica->tree);
+    replica_tree_fini(replica);
     mk_arena_fini(&replica->arena);
     mk_buffer_fini(&replica->scratch);
     mk_free(replica->connections);

@@ -63,7 +63,8 @@ void replica_free(struct replica *replica);
 
 /* --- restoring, before the first step --------------------------------------------------------- */
 
-/* Matches the callbacks of log/recover.h: reset, then the snapshot body, then transactions. */
+/* Matches the callbacks of log/recover.h: reset (a fresh tree), then the snapshot body if there is
+ * one, then transactions. */
 void replica_restore_reset(struct replica *replica);
 int replica_restore_body(struct replica *replica, const uint8_t *data, size_t size,
                          size_t *consumed, const char **reason);

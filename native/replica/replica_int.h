@@ -163,6 +163,9 @@ struct replica {
 };
 
 /* replica.c */
+/* A fresh tree and the view over it. */
+void replica_tree_init(struct replica *replica);
+void replica_tree_fini(struct replica *replica);
 void replica_touch(struct replica *replica, struct connection *connection);
 void replica_log(struct replica *replica, enum mk_level level, const char *format, ...)
     MK_PRINTF(3, 4);

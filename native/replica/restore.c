@@ -12,7 +12,9 @@ void replica_restore_reset(struct replica *replica)
 {
     if (replica->loader)
         tree_loader_end(replica->loader);
-    replica->loader = tree_loader_begin(replica->tree);
+    replica->loader = NULL;
+    replica_tree_fini(replica);
+    replica_tree_init(replica);
     replica->last_zxid = replica->last_proposed_zxid = 0;
     replica->restore_digest_zxid = NOT_COMPARING;
 }
@@ -20,7 +22,8 @@ void replica_restore_reset(struct replica *replica)
 int replica_restore_body(struct replica *replica, const uint8_t *data, size_t size,
                          size_t *consumed, const char **reason)
 {
-    MK_ASSERT(replica->loader != NULL);
+    if (!replica->loader)
+        replica->loader = tree_loader_begin(replica->tree);
     return tree_loader_feed(replica->loader, data, size, consumed, reason);
 }
 
