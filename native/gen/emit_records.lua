@@ -35,7 +35,8 @@ function layout.analyse(records)
       end
       entry.fixed = entry.fixed and not absent and (plain ~= nil or inner ~= nil and inner.fixed)
       if not absent then
-        entry.bytes_min = entry.bytes_min + (plain and plain.bytes or inner and inner.bytes_min or 4)
+        local bytes = plain and plain.bytes or inner and inner.bytes_min or 4
+        entry.bytes_min = entry.bytes_min + bytes
       end
     end
     by_name[record.name] = entry
@@ -115,7 +116,8 @@ local function emit_fixed(out, entry, by_name)
   out("")
   out("#define MK_%s_BYTES %d", upper, entry.bytes_min)
   out("")
-  out("static inline void mk_%s_read(struct mk_reader *reader, %s *record)", entry.snake, entry.struct)
+  out("static inline void mk_%s_read(struct mk_reader *reader, %s *record)", entry.snake,
+    entry.struct)
   out("{")
   out("    const uint8_t *at = mk_read_take(reader, MK_%s_BYTES);", upper)
   out("    if (MK_UNLIKELY(!at)) {")
@@ -133,7 +135,8 @@ local function emit_fixed(out, entry, by_name)
   out("    return MK_%s_BYTES;", upper)
   out("}")
   out("")
-  out("static inline uint8_t *mk_%s_store(uint8_t *at, const %s *record)", entry.snake, entry.struct)
+  out("static inline uint8_t *mk_%s_store(uint8_t *at, const %s *record)", entry.snake,
+    entry.struct)
   out("{")
   for _, field in ipairs(fields) do
     out("    " .. field.plain.put:format(field.offset, field.path))
@@ -318,8 +321,8 @@ end
 
 local function emit_header(list, by_name)
   local out = names.writer()
-  out(names.header("Every record of the client protocol, the peer protocol and the disk formats. " ..
-    "For a record X: mk_x_read decodes (look at reader->error afterwards; strings borrow from " ..
+  out(names.header("Every record of the client protocol, the peer protocol and the disk formats." ..
+    " For a record X: mk_x_read decodes (look at reader->error afterwards; strings borrow from " ..
     "the input, vectors from the reader's arena), mk_x_size tells the encoded bytes, mk_x_store " ..
     "puts them down and returns the place behind them, mk_x_write appends them to a buffer. " ..
     "MK_X_BYTES is the size of a record that always has the same one."))

@@ -62,7 +62,8 @@ end
 ---@return string
 function M.header(purpose)
   return "/* SPDX-License-Identifier: MIT */\n" ..
-    M.comment("Generated from lua/moonkeeper/schema by native/gen: do not edit. " .. purpose) .. "\n"
+    M.comment("Generated from lua/moonkeeper/schema by native/gen: do not edit. " .. purpose) ..
+    "\n"
 end
 
 ---Collects text: call it with a format and arguments to add a line, with nothing to get all.

@@ -21,8 +21,8 @@ enum mk_frame_result mk_frame_next(const void *data, size_t length, int32_t payl
         frame->needed = total;
         return MK_FRAME_MORE;
     }
-    frame->payload = mk_bytes_of((const uint8_t *)data + MK_FRAME_PREFIX_BYTES,
-                                 (size_t)payload_length);
+    frame->payload =
+        mk_bytes_of((const uint8_t *)data + MK_FRAME_PREFIX_BYTES, (size_t)payload_length);
     frame->consumed = total;
     return MK_FRAME_READY;
 }

@@ -59,8 +59,7 @@ void mk_bytes_vector_read(struct mk_reader *reader, struct mk_bytes_vector *vect
     if (vector->count <= 0)
         return;
     MK_ASSERT(reader->arena != NULL);
-    vector->items =
-        mk_arena_alloc(reader->arena, (size_t)vector->count * sizeof *vector->items);
+    vector->items = mk_arena_alloc(reader->arena, (size_t)vector->count * sizeof *vector->items);
     for (int32_t i = 0; i < vector->count; i++)
         vector->items[i] = mk_read_bytes(reader);
 }

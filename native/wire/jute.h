@@ -37,8 +37,8 @@ struct mk_bytes_vector {
 static inline void mk_reader_init(struct mk_reader *reader, const void *data, size_t length,
                                   struct mk_arena *arena)
 {
-    *reader = (struct mk_reader){
-        .data = data, .length = length, .length_max = INT32_MAX, .arena = arena};
+    *reader =
+        (struct mk_reader){.data = data, .length = length, .length_max = INT32_MAX, .arena = arena};
 }
 
 /* Over bytes; null counts as empty. */

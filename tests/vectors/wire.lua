@@ -109,7 +109,8 @@ return {
       persistent_recursive_watches = {} } } },
   { name = "ACL of scheme auth with null id, as kazoo sends it", records = "SetACLRequest",
     hex = "00000002 2f61 00000001 0000001f 00000004 61757468 ffffffff ffffffff",
-    values = { { path = "/a", acl = { { perms = 31, id = { scheme = "auth" } } }, version = -1 } } },
+    values = { { path = "/a", version = -1,
+      acl = { { perms = 31, id = { scheme = "auth" } } } } } },
 
   -- Peer protocol
   { name = "FOLLOWERINFO of a fresh follower", records = "QuorumPacket",
@@ -242,5 +243,6 @@ return {
     hex = "000000009ad54b00 00000001 2f 0000000000000006 00000002 00000001d2c614d4" ..
       "0000000081fe4f73 00000001 2f",
     values = { { checksum = 0x9ad54b00, path = "/" },
-      { zxid = 6, version = 2, tree_digest = 7831164116 }, { checksum = 0x81fe4f73, path = "/" } } },
+      { zxid = 6, version = 2, tree_digest = 7831164116 },
+      { checksum = 0x81fe4f73, path = "/" } } },
 }

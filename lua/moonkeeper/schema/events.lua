@@ -24,7 +24,7 @@ local sets = {
     { "ConnectedReadOnly", 5, "connected to a server in read-only mode" },
     { "SaslAuthenticated", 6, "SASL exchange is complete" },
     { "Closed", 7, "closed by the client" } },
-  { name = "watcher_type", c = "MK_WATCHER", doc = "Which watches checkWatches, removeWatches mean.",
+  { name = "watcher_type", c = "MK_WATCHER", doc = "Which watches a request means.",
     { "Children", 1, "one-shot child watches" },
     { "Data", 2, "one-shot data watches" },
     { "Any", 3, "all watches on the path" },
@@ -83,7 +83,8 @@ local sets = {
 local M = { list = {} }
 
 for _, set in ipairs(sets) do
-  local entry = { name = set.name, c = set.c, doc = set.doc, members = {}, value = {}, name_of = {} }
+  local entry = { name = set.name, c = set.c, doc = set.doc, members = {}, value = {},
+    name_of = {} }
   for _, member in ipairs(set) do
     entry.members[#entry.members + 1] = { name = member[1], value = member[2], doc = member[3] }
     entry.value[member[1]] = member[2]

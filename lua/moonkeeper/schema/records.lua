@@ -74,7 +74,7 @@ add { name = "ConnectResponse", doc = "First frame of a server; has no reply hea
   { "timeout", "int", "negotiated session timeout in ms; 0 says refused or expired" },
   { "session_id", "long", "0 when refused" },
   { "password", "buffer", "always 16 bytes, zeros when refused" },
-  { "read_only", "boolean", "present exactly when the request had the byte; 1 on a read-only server",
+  { "read_only", "boolean", "present exactly when the request had it; 1 on a read-only server",
     optional = true } }
 
 add { name = "RequestHeader", doc = "Starts every later frame of a client.",
@@ -187,7 +187,7 @@ add { name = "ReconfigRequest", doc = "reconfig.",
   { "new_members", "string", "complete member list; null asks for an incremental change" },
   { "cur_config_id", "long", "expected config version, -1 for any" } }
 
-add { name = "ReconfigResponse", doc = "Reply to reconfig (a GetDataResponse of /zookeeper/config).",
+add { name = "ReconfigResponse", doc = "Reply to reconfig: as getData of /zookeeper/config.",
   { "data", "buffer", "text of the new config" },
   { "stat", "Stat", "state of /zookeeper/config" } }
 
@@ -336,7 +336,7 @@ add { name = "CreateTxn", doc = "Transaction of create and create2.",
   { "data", "buffer", "null and empty are kept apart" },
   { "acl", "vector<ACL>", "expanded list" },
   { "ephemeral", "boolean", "owned by the session of the header" },
-  { "parent_cversion", "int", "new count of creates of the parent; -1 in logs before 3.4: count + 1",
+  { "parent_cversion", "int", "new count of creates of the parent; -1 before 3.4: old + 1",
     missing = -1 } }
 
 add { name = "CreateContainerTxn", doc = "Transaction of createContainer.",

@@ -15,8 +15,8 @@
 static void reads_primitives_in_order(void **state)
 {
     (void)state;
-    static const uint8_t data[] = {0x07, 0xff, 0xff, 0xff, 0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0x01,
-                                   0,    0,    0,    2,    'h',  'i'};
+    static const uint8_t data[] = {0x07, 0xff, 0xff, 0xff, 0xfe, 0x80, 0, 0,   0,  0,
+                                   0,    0,    0x01, 0,    0,    0,    2, 'h', 'i'};
     struct mk_reader reader;
     mk_reader_init(&reader, data, sizeof data, NULL);
     assert_true(mk_read_boolean(&reader));
@@ -200,9 +200,9 @@ static void writers_append(void **state)
     mk_write_string(&buffer, "hi");
     mk_write_string(&buffer, NULL);
     mk_write_bytes(&buffer, MK_BYTES(""));
-    static const uint8_t expected[] = {1,   0xff, 0xff, 0xff, 0xfe, 0,    0,    0,    0,
-                                       0,   0,    0,    3,    0,    0,    0,    2,    'h',
-                                       'i', 0xff, 0xff, 0xff, 0xff, 0,    0,    0,    0};
+    static const uint8_t expected[] = {1,   0xff, 0xff, 0xff, 0xfe, 0, 0, 0, 0,
+                                       0,   0,    0,    3,    0,    0, 0, 2, 'h',
+                                       'i', 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0};
     assert_int_equal(buffer.length, sizeof expected);
     assert_memory_equal(buffer.data, expected, sizeof expected);
     mk_buffer_fini(&buffer);

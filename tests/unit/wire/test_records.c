@@ -17,9 +17,10 @@ static void stat_is_a_run_of_stores(void **state)
 {
     (void)state;
     static const uint8_t expected[MK_STAT_BYTES] = {
-        0, 0, 0, 0, 0, 0, 0, 0x13, 0, 0, 0, 0,    0, 0, 0, 0x14, 0, 0, 0x01, 0xa2, 0, 0xd8, 0x39,
-        3, 0, 0, 1, 0xa2, 0, 0xd8, 0x39, 0x0c, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3,
-        1, 0, 0, 0x0f, 0x2e, 0x85, 0, 0, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0x16};
+        0, 0,    0,    0, 0,    0,    0, 0x13, 0, 0, 0,    0, 0,    0,    0,    0x14, 0,
+        0, 0x01, 0xa2, 0, 0xd8, 0x39, 3, 0,    0, 1, 0xa2, 0, 0xd8, 0x39, 0x0c, 0,    0,
+        0, 1,    0,    0, 0,    2,    0, 0,    0, 3, 1,    0, 0,    0x0f, 0x2e, 0x85, 0,
+        0, 0,    0,    0, 4,    0,    0, 0,    5, 0, 0,    0, 0,    0,    0,    0,    0x16};
     const struct mk_stat stat = {.czxid = 0x13,
                                  .mzxid = 0x14,
                                  .ctime = 1795310500099,
@@ -57,7 +58,8 @@ static void create_request_reads_field_by_field(void **state)
     (void)state;
     static const uint8_t frame[] =
         "\0\0\0\x01\0\0\0\x01\0\0\0\x02/a\0\0\0\x01x\0\0\0\x01\0\0\0\x1f\0\0\0\x05world"
-        "\0\0\0\x06" "anyone\0\0\0\0";
+        "\0\0\0\x06"
+        "anyone\0\0\0\0";
     struct mk_arena arena;
     struct mk_reader reader;
     struct mk_request_header header;
@@ -85,9 +87,8 @@ static void connect_mirrors_the_read_only_byte(void **state)
 {
     (void)state;
     uint8_t password[16] = {0};
-    struct mk_connect_response response = {.timeout = 10000,
-                                           .session_id = 1,
-                                           .password = mk_bytes_of(password, 16)};
+    struct mk_connect_response response = {
+        .timeout = 10000, .session_id = 1, .password = mk_bytes_of(password, 16)};
     struct mk_connect_request request;
     struct mk_reader reader;
     uint8_t data[45] = {0};
