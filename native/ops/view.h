@@ -50,7 +50,7 @@ uint64_t view_digest(const struct view *view);
 uint64_t view_size(const struct view *view);
 
 /* The ephemerals that a close of this session must delete: those in the tree minus deletes
- * in flight plus creates in flight, appended to `paths` (copies in `arena`). */
+ * in flight plus creates in flight. `paths` and what it points to is in `arena`. */
 void view_ephemerals(struct view *view, int64_t session_id, struct mk_arena *arena,
                      struct mk_bytes_vector *paths);
 

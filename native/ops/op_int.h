@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of this layer share: one family of operations per file, and the checks that
+ * several of them make. Included by native/ops only. */
+#ifndef OPS_OP_INT_H
+#define OPS_OP_INT_H
+
+#include "ops/op.h"
+
+/* A part of a multi, decoded before any part is prepared. In the request's arena. */
+struct op_multi_part;
+
+/* A decoded write request; which member holds it follows from the opcode. */
+struct op_request {
+    int32_t op;
+    union {
+        struct mk_create_ttl_request create;  /* ttl is -1 unless the op is createTTL */
+        struct mk_delete_request delete_node; /* deleteContainer: version -1 */
+        struct mk_set_data_request set_data;
+        struct mk_set_acl_request set_acl;
+        struct mk_check_version_request check;
+        struct mk_reconfig_request reconfig;
+        struct op_multi_part *parts; /* multi: the first; NULL for an empty one */
+    };
+};
+
+/* What a family can do; NULL where it has no such half. */
+struct op_family {
+    /* `op` is set in the request; an error is left in the reader. */
+    void (*decode)(struct mk_reader *reader, struct op_request *request);
+    /* Between view_begin and view_accept or view_reject. Checks everything before it changes
+     * the view or appends to `txn`, so an error leaves both as they were. MK_ERR_MARSHALLING
+     * stands for what makes Apache fail while it executes (a null path): in a multi it is the
+     * answer to the whole request. */
+    int (*prepare)(struct op_prepare *prepare, const struct op_request *request,
+                   struct mk_buffer *txn, int32_t *txn_type);
+    int (*apply)(struct op_apply *apply, const struct mk_txn_header *header, struct mk_reader *txn,
+                 struct op_result *result);
+    void (*reply)(struct mk_buffer *reply, const struct op_result *result);
+    int (*read)(struct op_read *read, int32_t op, struct mk_reader *request,
+                struct mk_buffer *reply);
+};
+
+extern const struct op_family op_family_create, op_family_delete, op_family_set_data,
+    op_family_set_acl, op_family_get_acl, op_family_check, op_family_multi, op_family_reconfig,
+    op_family_error, op_family_create_session, op_family_close_session, op_family_exists,
+    op_family_get_data, op_family_children, op_family_descendants, op_family_ephemerals,
+    op_family_multi_read, op_family_add_watch, op_family_check_watches, op_family_set_watches,
+    op_family_who_am_i, op_family_sync, op_family_ping, op_family_connection;
+
+/* The family of an opcode; NULL when there is no such opcode. */
+const struct op_family *op_family_of(int32_t op);
+
+/* True if the list `acl` (a number) grants one of `permissions` to the caller. */
+bool op_permits(const struct tree *tree, const struct op_settings *settings,
+                const struct op_caller *caller, uint32_t acl, int32_t permissions);
+
+/* The list that is stored for the one that was asked for: duplicates removed, every entry
+ * checked, scheme "auth" replaced by the caller's identities (client-protocol reference,
+ * 8.5). In the arena. 0, MK_ERR_INVALID_ACL or MK_ERR_MARSHALLING. */
+int op_fixup_acl(const struct mk_acl_vector *wanted, const struct mk_id_vector *identities,
+                 struct mk_arena *arena, struct mk_acl_vector *stored);
+
+/* Hard quotas against the committed usage (client-protocol reference, section 9): 0,
+ * MK_ERR_QUOTA_EXCEEDED, or MK_ERR_MARSHALLING when the limits cannot be parsed. */
+int op_check_quota(const struct op_prepare *prepare, struct mk_bytes path, int64_t count_more,
+                   int64_t bytes_more);
+
+/* 0 and the version after `current`, or MK_ERR_BAD_VERSION. -1 is never a version: as an
+ * expectation it means any (3.9 and later skip it, ZOOKEEPER-4743). */
+int op_next_version(int32_t current, int32_t expected, int32_t *next);
+
+/* The node goes and its parent learns of it, in the view. */
+void op_view_delete(struct op_prepare *prepare, struct mk_bytes path);
+
+/* Notes a change for the watchers; nothing while the log is replayed. */
+void op_change_add(struct op_apply *apply, int32_t event_type, struct mk_bytes path, uint32_t acl,
+                   uint32_t parent_acl);
+/* One event for the caller alone (setWatches). */
+void op_event_add(struct op_changes *events, int32_t event_type, struct mk_bytes path);
+
+/* Deletes a node and notes the change: 0, MK_ERR_NO_NODE or MK_ERR_NOT_EMPTY. */
+int op_delete_node(struct op_apply *apply, struct mk_bytes path, int64_t zxid);
+
+/* Decodes, and if that works prepares, one write inside an open view. */
+int op_prepare_request(struct op_prepare *prepare, const struct op_request *request,
+                       struct mk_buffer *txn, int32_t *txn_type);
+/* Applies one transaction record of header->type; used for parts of a multi too. */
+int op_apply_record(struct op_apply *apply, const struct mk_txn_header *header,
+                    struct mk_reader *txn, struct op_result *result);
+
+/* Reply helpers. */
+void op_reply_stat(struct mk_buffer *reply, const struct op_result *result);
+void op_reply_path(struct mk_buffer *reply, const struct op_result *result);
+void op_reply_path_stat(struct mk_buffer *reply, const struct op_result *result);
+
+/* A read of getData or getChildren for one path, without watch; shared with multiRead. */
+int op_read_data(struct op_read *read, struct mk_bytes path, bool watch, struct mk_buffer *reply);
+int op_read_children(struct op_read *read, struct mk_bytes path, bool watch, bool with_stat,
+                     struct mk_buffer *reply);
+/* The node if it is there and the caller may read it: 0, MK_ERR_MARSHALLING (null path),
+ * MK_ERR_NO_NODE or MK_ERR_NO_AUTH. */
+int op_read_find(const struct op_read *read, struct mk_bytes path, int32_t permissions,
+                 const struct znode **node);
+
+#endif

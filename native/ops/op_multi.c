@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT */
+/* multi: several writes, all or none (client-protocol reference, section 5; storage reference,
+ * section 3). The request is decoded completely before its first part is prepared; a part
+ * that fails takes the changes of those before it back and leaves a transaction of errors.
+ * Called through the table of op.c, and calls it for each part. */
+#include "ops/op_int.h"
+
+#include "base/mem.h"
+
+struct op_multi_part {
+    struct op_multi_part *next;
+    struct op_request request;
+};
+
+/* Inside a multi a flag decides more than outside (5.1; 3.8.2 and later): flag 4 makes a
+ * container of a plain create, and flags that cannot go with the opcode spoil the whole
+ * request. */
+static void part_check_flags(struct mk_reader *reader, struct op_request *request)
+{
+    int32_t flags = request->create.flags;
+    if (request->op == MK_OP_CREATE_TTL)
+        return;
+    if (flags < MK_CREATE_PERSISTENT || flags > MK_CREATE_CONTAINER)
+        mk_reader_fail(reader, MK_ERR_MARSHALLING);
+    else if (flags == MK_CREATE_CONTAINER)
+        request->op = MK_OP_CREATE_CONTAINER;
+}
+
+static struct mk_bytes part_path(const struct op_request *request)
+{
+    switch (request->op) {
+    case MK_OP_DELETE:
+        return request->delete_node.path;
+    case MK_OP_SET_DATA:
+        return request->set_data.path;
+    case MK_OP_CHECK:
+        return request->check.path;
+    default:
+        return request->create.path;
+    }
+}
+
+static void part_decode(struct mk_reader *reader, int32_t type, struct op_request *request)
+{
+    const struct mk_op_info *info = mk_op_find(type);
+    if (!info || !info->in_multi) {
+        mk_reader_fail(reader, MK_ERR_MARSHALLING);
+        return;
+    }
+    const struct op_family *family = op_family_of(type);
+    request->op = type;
+    family->decode(reader, request);
+    if (family == &op_family_create)
+        part_check_flags(reader, request);
+    if (part_path(request).length < 0)
+        mk_reader_fail(reader, MK_ERR_MARSHALLING);
+}
+
+static void multi_decode(struct mk_reader *reader, struct op_request *request)
+{
+    struct op_multi_part **end = &request->parts;
+    *end = NULL;
+    for (;;) {
+        struct mk_multi_header header;
+        mk_multi_header_read(reader, &header);
+        if (reader->error || header.done)
+            return;
+        struct op_multi_part *part = mk_arena_alloc(reader->arena, sizeof *part);
+        part->next = NULL;
+        part_decode(reader, header.type, &part->request);
+        *end = part;
+        end = &part->next;
+    }
+}
+
+/* --- prepare ------------------------------------------------------------------------------------
+ */
+
+static void store_int_at(struct mk_buffer *buffer, size_t offset, int32_t value)
+{
+    mk_store_u32(buffer->data + offset, (uint32_t)value);
+}
+
+static void write_error_part(struct mk_buffer *txn, int32_t error)
+{
+    mk_write_int(txn, MK_OP_ERROR);
+    mk_write_int(txn, MK_ERROR_TXN_BYTES);
+    mk_error_txn_write(txn, &(struct mk_error_txn){error});
+}
+
+static int multi_prepare(struct op_prepare *prepare, const struct op_request *request,
+                         struct mk_buffer *txn, int32_t *txn_type)
+{
+    size_t begin = txn->length;
+    int32_t count = 0;
+    bool failed = false;
+    mk_write_int(txn, 0);
+    for (const struct op_multi_part *part = request->parts; part; part = part->next, count++) {
+        if (failed) {
+            write_error_part(txn, MK_ERR_RUNTIME_INCONSISTENCY);
+            continue;
+        }
+        size_t part_begin = txn->length;
+        int32_t type = 0;
+        mk_write_int(txn, 0);
+        mk_write_int(txn, 0);
+        int error = op_prepare_request(prepare, &part->request, txn, &type);
+        if (!error) {
+            store_int_at(txn, part_begin, type);
+            store_int_at(txn, part_begin + 4, (int32_t)(txn->length - part_begin - 8));
+            continue;
+        }
+        if (error == MK_ERR_MARSHALLING) {
+            txn->length = begin;
+            return error;
+        }
+        failed = true;
+        txn->length = part_begin;
+        write_error_part(txn, error);
+        view_reject(prepare->view);
+        view_begin(prepare->view, prepare->zxid);
+    }
+    store_int_at(txn, begin, count);
+    *txn_type = MK_OP_MULTI;
+    return 0;
+}
+
+/* --- apply
+ * ---------------------------------------------------------------------------------------- */
+
+static bool may_be_part(int32_t type)
+{
+    const struct mk_op_info *info = mk_op_find(type);
+    return info && (info->in_multi || type == MK_OP_DELETE_CONTAINER || type == MK_OP_ERROR);
+}
+
+/* Nothing is applied: parts before the failing one are reported as fine, later ones as
+ * skipped. */
+static int apply_failed(const struct mk_multi_txn *multi, struct op_result *parts)
+{
+    bool behind = false;
+    for (int32_t i = 0; i < multi->txns.count; i++) {
+        const struct mk_txn *txn = &multi->txns.items[i];
+        parts[i].type = MK_OP_ERROR;
+        parts[i].error = behind ? MK_ERR_RUNTIME_INCONSISTENCY : 0;
+        if (txn->type != MK_OP_ERROR)
+            continue;
+        struct mk_reader reader;
+        mk_reader_init_bytes(&reader, txn->data, NULL);
+        struct mk_error_txn record;
+        mk_error_txn_read(&reader, &record);
+        if (reader.error)
+            return MK_ERR_CORRUPT;
+        parts[i].error = record.err;
+        behind = true;
+    }
+    return 0;
+}
+
+static int multi_apply(struct op_apply *apply, const struct mk_txn_header *header,
+                       struct mk_reader *txn, struct op_result *result)
+{
+    struct mk_multi_txn multi;
+    mk_multi_txn_read(txn, &multi);
+    if (txn->error)
+        return MK_ERR_CORRUPT;
+    int32_t count = MK_MAX(multi.txns.count, 0);
+    bool failed = false;
+    for (int32_t i = 0; i < count; i++) {
+        if (!may_be_part(multi.txns.items[i].type))
+            return MK_ERR_CORRUPT;
+        failed = failed || multi.txns.items[i].type == MK_OP_ERROR;
+    }
+    result->part_count = count;
+    result->parts = mk_arena_alloc(apply->arena, (size_t)count * sizeof *result->parts);
+    memset(result->parts, 0, (size_t)count * sizeof *result->parts);
+    if (failed)
+        return apply_failed(&multi, result->parts);
+    for (int32_t i = 0; i < count; i++) {
+        struct mk_txn_header part_header = *header;
+        part_header.type = multi.txns.items[i].type;
+        struct mk_reader part;
+        mk_reader_init_bytes(&part, multi.txns.items[i].data, apply->arena);
+        int error = op_apply_record(apply, &part_header, &part, &result->parts[i]);
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+/* --- replies
+ * -------------------------------------------------------------------------------------- */
+
+/* Every kind of create that answers a Stat is told as create2 (5.2). */
+static int32_t reply_type(int32_t type)
+{
+    switch (type) {
+    case MK_OP_CREATE_CONTAINER:
+    case MK_OP_CREATE_TTL:
+        return MK_OP_CREATE2;
+    case MK_OP_DELETE_CONTAINER:
+        return MK_OP_DELETE;
+    default:
+        return type;
+    }
+}
+
+static void write_header(struct mk_buffer *reply, int32_t type, bool done, int32_t error)
+{
+    mk_multi_header_write(reply, &(struct mk_multi_header){type, done, error});
+}
+
+static void write_error(struct mk_buffer *reply, int32_t error)
+{
+    write_header(reply, MK_OP_ERROR, false, error);
+    mk_error_response_write(reply, &(struct mk_error_response){error});
+}
+
+static void multi_reply(struct mk_buffer *reply, const struct op_result *result)
+{
+    for (int32_t i = 0; i < result->part_count; i++) {
+        const struct op_result *part = &result->parts[i];
+        if (part->type == MK_OP_ERROR || part->error) {
+            write_error(reply, part->error);
+            continue;
+        }
+        write_header(reply, reply_type(part->type), false, 0);
+        const struct op_family *family = op_family_of(part->type);
+        if (family->reply)
+            family->reply(reply, part);
+    }
+    write_header(reply, -1, true, -1);
+}
+
+const struct op_family op_family_multi = {
+    .decode = multi_decode,
+    .prepare = multi_prepare,
+    .apply = multi_apply,
+    .reply = multi_reply,
+};
+
+/* --- multiRead
+ * ------------------------------------------------------------------------------------ */
+
+/* The watch byte of a part is read and ignored, as upstream does (5.5). */
+static int read_part(struct op_read *read, int32_t type, struct mk_bytes path,
+                     struct mk_buffer *reply)
+{
+    size_t begin = reply->length;
+    write_header(reply, type, false, 0);
+    int error = type == MK_OP_GET_DATA ? op_read_data(read, path, false, reply)
+                                       : op_read_children(read, path, false, false, reply);
+    if (!error || error == MK_ERR_MARSHALLING)
+        return error;
+    reply->length = begin;
+    write_error(reply, error);
+    return 0;
+}
+
+static int multi_read_read(struct op_read *read, int32_t op, struct mk_reader *reader,
+                           struct mk_buffer *reply)
+{
+    (void)op;
+    /* The whole list is checked before a part is answered. */
+    struct mk_reader check = *reader;
+    for (int pass = 0; pass < 2; pass++) {
+        struct mk_reader *cursor = pass ? reader : &check;
+        for (;;) {
+            struct mk_multi_header header;
+            mk_multi_header_read(cursor, &header);
+            if (cursor->error)
+                return MK_ERR_MARSHALLING;
+            if (header.done)
+                break;
+            struct mk_get_data_request part; /* getChildren has the same fields */
+            mk_get_data_request_read(cursor, &part);
+            const struct mk_op_info *info = mk_op_find(header.type);
+            if (cursor->error || !info || !info->in_multi_read)
+                return MK_ERR_MARSHALLING;
+            int error = pass ? read_part(read, header.type, part.path, reply) : 0;
+            if (error)
+                return error;
+        }
+    }
+    write_header(reply, -1, true, -1);
+    return 0;
+}
+
+const struct op_family op_family_multi_read = {.read = multi_read_read};

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* Watches that are set, checked or removed by themselves: addWatch, checkWatches, removeWatches,
+ * setWatches, setWatches2 (client-protocol reference, 6.4 and 6.6). No path or permission is
+ * checked here; a path may be missing. Called through the table of op.c. */
+#include "ops/op_int.h"
+
+static int add_watch_read(struct op_read *read, int32_t op, struct mk_reader *reader,
+                          struct mk_buffer *reply)
+{
+    (void)op;
+    struct mk_add_watch_request request;
+    mk_add_watch_request_read(reader, &request);
+    bool recursive = request.mode == MK_ADD_WATCH_PERSISTENT_RECURSIVE;
+    if (reader->error || request.path.length < 0 ||
+        (!recursive && request.mode != MK_ADD_WATCH_PERSISTENT))
+        return MK_ERR_MARSHALLING;
+    watch_add(read->watches, read->watcher, request.path,
+              recursive ? WATCH_RECURSIVE : WATCH_PERSISTENT);
+    /* Java reads these four bytes; leaving them out breaks it. */
+    mk_error_response_write(reply, &(struct mk_error_response){0});
+    return 0;
+}
+
+static int check_watches_read(struct op_read *read, int32_t op, struct mk_reader *reader,
+                              struct mk_buffer *reply)
+{
+    (void)reply;
+    struct mk_check_watches_request request; /* removeWatches has the same fields */
+    mk_check_watches_request_read(reader, &request);
+    if (reader->error || request.path.length < 0 || request.type < MK_WATCHER_CHILDREN ||
+        request.type > MK_WATCHER_PERSISTENT_RECURSIVE)
+        return MK_ERR_MARSHALLING;
+    bool found = op == MK_OP_REMOVE_WATCHES
+                     ? watch_remove(read->watches, read->watcher, request.path, request.type)
+                     : watch_has(read->watches, read->watcher, request.path, request.type);
+    return found ? 0 : MK_ERR_NO_WATCHER;
+}
+
+/* --- after a reconnect ------------------------------------------------------------------------ */
+
+static bool list_is_complete(const struct mk_bytes_vector *list)
+{
+    if (list->count < 0)
+        return false;
+    for (int32_t i = 0; i < list->count; i++)
+        if (list->items[i].length < 0)
+            return false;
+    return true;
+}
+
+static void add(struct op_read *read, struct mk_bytes path, enum watch_mode mode)
+{
+    watch_add(read->watches, read->watcher, path, mode);
+}
+
+static void set_data_watches(struct op_read *read, const struct mk_bytes_vector *paths,
+                             int64_t relative_zxid)
+{
+    for (int32_t i = 0; i < paths->count; i++) {
+        const struct znode *node = tree_find(read->tree, paths->items[i]);
+        struct mk_stat stat;
+        if (node)
+            tree_stat(read->tree, node, &stat);
+        if (!node)
+            op_event_add(read->events, MK_EVENT_NODE_DELETED, paths->items[i]);
+        else if (stat.mzxid > relative_zxid)
+            op_event_add(read->events, MK_EVENT_NODE_DATA_CHANGED, paths->items[i]);
+        else
+            add(read, paths->items[i], WATCH_DATA);
+    }
+}
+
+static void set_exist_watches(struct op_read *read, const struct mk_bytes_vector *paths)
+{
+    for (int32_t i = 0; i < paths->count; i++) {
+        if (tree_find(read->tree, paths->items[i]))
+            op_event_add(read->events, MK_EVENT_NODE_CREATED, paths->items[i]);
+        else
+            add(read, paths->items[i], WATCH_DATA);
+    }
+}
+
+static void set_child_watches(struct op_read *read, const struct mk_bytes_vector *paths,
+                              int64_t relative_zxid)
+{
+    for (int32_t i = 0; i < paths->count; i++) {
+        const struct znode *node = tree_find(read->tree, paths->items[i]);
+        struct mk_stat stat;
+        if (node)
+            tree_stat(read->tree, node, &stat);
+        if (!node)
+            op_event_add(read->events, MK_EVENT_NODE_DELETED, paths->items[i]);
+        else if (stat.pzxid > relative_zxid)
+            op_event_add(read->events, MK_EVENT_NODE_CHILDREN_CHANGED, paths->items[i]);
+        else
+            add(read, paths->items[i], WATCH_CHILD);
+    }
+}
+
+static int set_watches_read(struct op_read *read, int32_t op, struct mk_reader *reader,
+                            struct mk_buffer *reply)
+{
+    (void)reply;
+    struct mk_set_watches2 request = {0};
+    if (op == MK_OP_SET_WATCHES2) {
+        mk_set_watches2_read(reader, &request);
+    } else {
+        struct mk_set_watches old;
+        mk_set_watches_read(reader, &old);
+        request.relative_zxid = old.relative_zxid;
+        request.data_watches = old.data_watches;
+        request.exist_watches = old.exist_watches;
+        request.child_watches = old.child_watches;
+    }
+    if (reader->error || !list_is_complete(&request.data_watches) ||
+        !list_is_complete(&request.exist_watches) || !list_is_complete(&request.child_watches) ||
+        !list_is_complete(&request.persistent_watches) ||
+        !list_is_complete(&request.persistent_recursive_watches))
+        return MK_ERR_MARSHALLING;
+    set_data_watches(read, &request.data_watches, request.relative_zxid);
+    set_exist_watches(read, &request.exist_watches);
+    set_child_watches(read, &request.child_watches, request.relative_zxid);
+    for (int32_t i = 0; i < request.persistent_watches.count; i++)
+        add(read, request.persistent_watches.items[i], WATCH_PERSISTENT);
+    for (int32_t i = 0; i < request.persistent_recursive_watches.count; i++)
+        add(read, request.persistent_recursive_watches.items[i], WATCH_RECURSIVE);
+    return 0;
+}
+
+const struct op_family op_family_add_watch = {.read = add_watch_read};
+const struct op_family op_family_check_watches = {.read = check_watches_read};
+const struct op_family op_family_set_watches = {.read = set_watches_read};
