@@ -17,7 +17,7 @@
 /* Why a call failed, in words for an operator: path, call, system error. */
 struct log_error {
     int code; /* MK_ERR_... */
-    char text[512];
+    char text[1024];
 };
 
 /* Fills `error` (may be NULL) and returns `code`. The text is cut at its limit. */
@@ -57,6 +57,8 @@ struct store_calls {
     int (*sync_data)(struct store_file *file, struct log_error *error);
     /* Content and all metadata durable (fsync). */
     int (*sync_full)(struct store_file *file, struct log_error *error);
+    /* A hint before reading back what was synced: let it come from the device. */
+    void (*forget_cache)(struct store_file *file);
     int (*truncate)(struct store_file *file, uint64_t size, struct log_error *error);
     int64_t (*size)(struct store_file *file, struct log_error *error);
     /* Replaces `to` if it exists. Durable after sync_directory. */
@@ -129,6 +131,11 @@ static inline int store_sync_data(struct store_file *file, struct log_error *err
 static inline int store_sync_full(struct store_file *file, struct log_error *error)
 {
     return file->store->calls->sync_full(file, error);
+}
+
+static inline void store_forget_cache(struct store_file *file)
+{
+    file->store->calls->forget_cache(file);
 }
 
 static inline int store_truncate(struct store_file *file, uint64_t size, struct log_error *error)

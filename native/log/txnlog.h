@@ -31,14 +31,15 @@ struct txnlog_tail {
     int64_t last_zxid;        /* of the last entry, or the snapshot's; entries go on behind it */
     bool chained;             /* `crc` is that of the last entry's trailer */
     uint32_t crc;
-    char newest_file[64];     /* "" if there is no log file */
+    char newest_file[64];     /* the newest one with an entry; "" if there is none */
     uint64_t newest_file_end; /* behind its last good entry; what follows is cut off */
 };
 
 struct txnlog;
 
-/* Cuts padding or a torn tail off the newest file, removes one that holds no entry, opens the
- * durable mark (index.h). No file is created before the first entry is flushed. */
+/* Cuts padding or a torn tail off the newest file, removes files named beyond the last zxid (they
+ * hold no entry), opens the durable mark (index.h). No log file is created before the first
+ * entry is flushed. */
 int txnlog_open(struct store *logs, const struct txnlog_options *options,
                 const struct txnlog_tail *tail, struct txnlog **log, struct log_error *error);
 /* Drops what was not flushed, closes the file; no write, no sync. */

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* File names of a data directory: log.<hex>, snapshot.<hex>[.gz|.snappy], leftovers. Used by the
+ * other files of this layer only. */
+#ifndef LOG_NAMES_H
+#define LOG_NAMES_H
+
+#include "log/store.h"
+
+#define LOG_NAME_BYTES 64
+
+struct log_name {
+    int64_t zxid;
+    char name[LOG_NAME_BYTES];
+};
+
+/* Sorted by zxid, then name. */
+struct log_names {
+    struct log_name *items;
+    size_t count, capacity;
+};
+
+enum log_kind { LOG_KIND_LOG, LOG_KIND_SNAPSHOT };
+
+void log_names_fini(struct log_names *names);
+/* The files of one kind. A name like log.5.old is none (Apache would read it as a log). */
+int log_names_list(struct store *store, enum log_kind kind, struct log_names *names,
+                   struct log_error *error);
+/* Files that a crash left unfinished, ours and Apache's (*.tmp, except currentEpoch.tmp, which
+ * has a meaning); zxid is 0. */
+int log_names_list_leftovers(struct store *store, struct log_names *names,
+                             struct log_error *error);
+/* The names that start like a log or snapshot but are none; zxid is 0. */
+int log_names_list_odd(struct store *store, struct log_names *names, struct log_error *error);
+/* "log.<hex>" or "snapshot.<hex>". */
+void log_name_make(enum log_kind kind, int64_t zxid, char name[LOG_NAME_BYTES]);
+bool log_name_parse(enum log_kind kind, const char *name, int64_t *zxid);
+bool log_name_ends_with(const char *name, const char *suffix);
+
+#endif
