@@ -6,7 +6,7 @@ local names = require "names"
 
 local function emit_errors_header(errors)
   local out = names.writer()
-  out(names.header("Error codes: down to -999 those of ZooKeeper's protocol, below -1000 our own," ..
+  out(names.header("Error codes: down to -999 those of ZooKeeper's protocol, below -1000 ours," ..
     " which never go over the wire."))
   out("#ifndef MK_WIRE_ERRORS_GEN_H")
   out("#define MK_WIRE_ERRORS_GEN_H")
