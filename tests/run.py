@@ -26,8 +26,8 @@ def suites(build, sanitize):
     python = "/usr/bin/python3"
     found = [
         ("lint", [python, "tests/tidy/lint.py"], 300),
-        ("tidy", ["busted", "-o", "TAP", "tests/tidy"], 120),
-        ("specs", ["busted", "-o", "TAP", "tests/spec"], 600),
+        ("tidy", ["lua5.4", "/usr/bin/busted", "-o", "TAP", "tests/tidy"], 120),
+        ("specs", ["lua5.4", "/usr/bin/busted", "-o", "TAP", "tests/spec"], 600),
     ]
     for path in sorted(glob.glob(os.path.join(sanitize, "unit", "*"))):
         if os.access(path, os.X_OK) and os.path.isfile(path):
