@@ -1,14 +1,30 @@
 -- SPDX-License-Identifier: MIT
 -- Proves that the Lua codec and the generated C codec agree: on random records, and on bent bytes,
 -- where both must refuse the same inputs. The C half is `unit/wire_test_property --pipe` in the
--- build directory (environment variable MK_BUILD_DIR, default build). MK_SEED replays a run.
+-- build directory (MK_BUILD_DIR in the environment, else build-sanitize or build). MK_SEED
+-- replays a run.
 
 package.path = "lua/?.lua;lua/?/init.lua;" .. package.path
 local codec = require "moonkeeper.wire.codec"
 local records = require "moonkeeper.schema.records"
 
 local pack, unpack = string.pack, string.unpack
-local program = (os.getenv("MK_BUILD_DIR") or "build") .. "/unit/wire_test_property"
+
+---Path of the C half, and whether it is there.
+local function find_program()
+  local directories = { os.getenv("MK_BUILD_DIR") or "build-sanitize", "build" }
+  for _, directory in ipairs(directories) do
+    local path = directory .. "/unit/wire_test_property"
+    local file = io.open(path, "rb")
+    if file then
+      file:close()
+      return path, true
+    end
+  end
+  return directories[1] .. "/unit/wire_test_property", false
+end
+
+local program, program_found = find_program()
 local seed = math.tointeger(os.getenv("MK_SEED")) or os.time()
 local ROUNDS = 40
 
@@ -120,12 +136,10 @@ local function where(case)
 end
 
 describe("both codecs, seed " .. seed, function()
-  local found = io.open(program, "rb")
-  if not found then
+  if not program_found then
     pending("need " .. program)
     return
   end
-  found:close()
 
   it("pass random records to each other unchanged", function()
     local cases, results = each_record(function(index, record)
