@@ -1,0 +1,67 @@
+-- SPDX-License-Identifier: MIT
+-- The four-letter words of a server: which exist, which are allowed, and what each answers. A
+-- built-in word is the file server-scripts/commands/<word>.lua, loaded when it is first asked
+-- for: { name, help, run = function(stats) -> text }. native/script/commands.c calls `answer`
+-- inside its budgets; an error raised by a word is caught there.
+
+local M = {}
+
+local Commands = {}
+Commands.__index = Commands
+
+-- Always answered: scripts of distributions look for "Mode:" in it.
+local ALWAYS <const> = "srvr"
+
+---@param settings { words: string[], load: fun(word: string): table, own: table<string, function>?,
+---  allowed: string[]|"*" }
+function M.new(settings)
+  local self = setmetatable({ load = settings.load, own = settings.own or {}, loaded = {},
+    known = {} }, Commands)
+  for _, word in ipairs(settings.words) do
+    self.known[word] = true
+  end
+  self.allowed = { [ALWAYS] = true }
+  for word in pairs(self.own) do
+    self.known[word] = true
+    self.allowed[word] = true
+  end
+  for _, word in ipairs(settings.allowed == "*" and settings.words or settings.allowed) do
+    self.allowed[word] = true
+  end
+  return self
+end
+
+---Every word there is, allowed or not, sorted.
+---@return string[]
+function Commands:words()
+  local words = {}
+  for word in pairs(self.known) do
+    words[#words + 1] = word
+  end
+  table.sort(words)
+  return words
+end
+
+---The text to send for a word.
+---@param word string
+---@param stats table
+---@return string
+function Commands:answer(word, stats)
+  if not self.allowed[word] then
+    return word .. " is not executed because it is not in the whitelist.\n"
+  end
+  local own = self.own[word]
+  local text
+  if own then
+    text = own(stats)
+  else
+    self.loaded[word] = self.loaded[word] or self.load(word)
+    text = self.loaded[word].run(stats)
+  end
+  if type(text) ~= "string" then
+    error(("the command %s returned %s, not a text"):format(word, type(text)), 0)
+  end
+  return text
+end
+
+return M

@@ -1,0 +1,373 @@
+-- SPDX-License-Identifier: MIT
+-- From a file to a checked configuration: runs a Lua script (or reads a zoo.cfg), lays `--set`
+-- over it, and checks everything against schema/options.lua. All problems are reported at once,
+-- each with file, line as far as it can be found, the value seen and what it must be. Nothing
+-- is ever guessed: a file with a problem starts nothing.
+
+local check = require "moonkeeper.server.check"
+local nearest = require "moonkeeper.server.nearest"
+local options = require "moonkeeper.schema.options"
+local source = require "moonkeeper.server.source"
+local zoo_cfg = require "moonkeeper.server.zoo_cfg"
+
+local M = {}
+
+---@class moonkeeper.Problem
+---@field file string
+---@field line integer?
+---@field text string
+
+---@class moonkeeper.Config
+---@field values table<string, any> every option by its full name ("limits.lua_memory_bytes"),
+---  defaults included
+---@field notes string[] lines the operator should see
+---@field file string
+---@field kind "lua"|"zoo.cfg"
+
+local Problems = {}
+Problems.__index = Problems
+
+function Problems:add(where, line, format, ...)
+  self[#self + 1] = { file = where, line = line, text = format:format(...) }
+end
+
+---One line per problem, in the order of lines: "file:12: what is wrong".
+---@param problems moonkeeper.Problem[]
+---@return string
+function M.format(problems)
+  local order = {}
+  for index, problem in ipairs(problems) do
+    order[index] = { problem, index }
+  end
+  table.sort(order, function(a, b)
+    local a_line, b_line = a[1].line or 0, b[1].line or 0
+    if a_line ~= b_line then
+      return a_line < b_line
+    end
+    return a[2] < b[2]
+  end)
+  local lines = {}
+  for index, item in ipairs(order) do
+    local problem = item[1]
+    local place = problem.line and ("%s:%d"):format(problem.file, problem.line) or problem.file
+    lines[index] = place .. ": " .. problem.text
+  end
+  return table.concat(lines, "\n")
+end
+
+local option_names = {}
+for _, row in ipairs(options.list) do
+  option_names[#option_names + 1] = row.name
+end
+table.sort(option_names)
+
+-- A hint for a key that is no option: the nearest one, also when it is written as in a zoo.cfg.
+local function unknown_hint(name)
+  local row = options.by_zoo_key[name]
+  if row then
+    return ", did you mean " .. row.name .. "? (" .. name .. " is its name in a zoo.cfg)"
+  end
+  return nearest.hint(name, option_names)
+end
+
+-- Lays nested tables out flat: limits = { x = 1 } becomes "limits.x" = 1.
+local function flatten(raw, problems, place)
+  local flat = {}
+  for key, value in pairs(raw) do
+    if type(key) ~= "string" then
+      problems:add(place.file, nil, "the table has the key %s, but options have names",
+        check.show(key))
+    elseif key == "limits" then
+      if type(value) ~= "table" then
+        problems:add(place.file, place.line(key), "limits is %s, but must be a table of limits",
+          check.show(value))
+      else
+        for inner, limit in pairs(value) do
+          flat["limits." .. tostring(inner)] = limit
+        end
+      end
+    else
+      flat[key] = value
+    end
+  end
+  return flat
+end
+
+local function sorted_keys(map)
+  local keys = {}
+  for key in pairs(map) do
+    keys[#keys + 1] = key
+  end
+  table.sort(keys)
+  return keys
+end
+
+local function report_unknown(flat, problems, place)
+  for _, name in ipairs(sorted_keys(flat)) do
+    local row = options.by_name[name]
+    if options.later[name] then
+      problems:add(place.file_of(name), place.line(name),
+        "%s: %s are not supported by this version", name,
+        options.later[name])
+    elseif not row then
+      problems:add(place.file_of(name), place.line(name), "there is no option %s%s", name,
+        unknown_hint(name))
+    elseif row.ensemble then
+      problems:add(place.file_of(name), place.line(name),
+        "%s is for ensembles, which come with a later version; this one runs a single server", name)
+    end
+  end
+end
+
+-- Impossible combinations. `given` tells which options were not left to their default.
+local function check_together(values, problems, place)
+  local function complain(name, format, ...)
+    problems:add(place.file_of(name), place.line(name), format, ...)
+  end
+  local low, high = values.session_timeout_min_ms, values.session_timeout_max_ms
+  if low and high and low > high then
+    local name = place.line("session_timeout_min_ms") and "session_timeout_min_ms" or
+      "session_timeout_max_ms"
+    complain(name, "%s is %d, more than %s, which is %d: no session could be opened",
+      place.label("session_timeout_min_ms"), low, place.label("session_timeout_max_ms"), high)
+  end
+  local pause, close = values.output_pause_bytes, values.output_close_bytes
+  if pause and close and pause > close then
+    complain("output_pause_bytes",
+      "output_pause_bytes is %d, more than output_close_bytes, which is %d", pause, close)
+  end
+  if not values.data_dir and not values.memory_only then
+    complain("data_dir", "%s is missing: where shall the data be kept?", place.label("data_dir"))
+  end
+end
+
+-- Checks each option and fills in defaults.
+local function check_values(flat, problems, place, context)
+  local values = {}
+  for _, row in ipairs(options.list) do
+    local name = row.name
+    local value = flat[name]
+    if value ~= nil and not row.ensemble then
+      local good, wish = check[row.type](value, row, context)
+      if good == nil then
+        local shown = row.secret and "not of the right form" or check.show(value)
+        problems:add(place.file_of(name), place.line(name), "%s is %s, but %s", place.label(name),
+          shown, wish)
+      else
+        values[name] = good
+      end
+    elseif row.default ~= nil then
+      values[name] = check[row.type](row.default, row, context)
+    end
+  end
+  for _, row in ipairs(options.list) do
+    if row.derive and flat[row.name] == nil and values.tick_time_ms then
+      values[row.name] = row.derive(values)
+    end
+  end
+  return values
+end
+
+-- "--set name=value": the text as a value of the option's type.
+local function parse_override(text, row)
+  if row and (row.type == "string" or row.type == "enum" or row.type == "addresses") then
+    return text:match("^[\"'](.*)[\"']$") or
+      (row.type == "addresses" and text:find("^%s*{") and load("return " .. text, "=value", "t",
+        {})()) or text
+  end
+  local chunk = load("return " .. text, "=value", "t", {})
+  if chunk then
+    local good, value = pcall(chunk)
+    if good and value ~= nil then
+      return value
+    end
+  end
+  if row and row.type == "words" and text ~= "*" then
+    local words = {}
+    for word in text:gmatch("[^,%s]+") do
+      words[#words + 1] = word
+    end
+    return words
+  end
+  return text
+end
+
+-- Returns where each overridden option came from.
+local function apply_overrides(flat, overrides, problems)
+  local origin = {}
+  for _, override in ipairs(overrides or {}) do
+    local name, text = override:match("^([%w_.]+)=(.*)$")
+    if not name then
+      problems:add("--set " .. override, nil, "must be --set name=value")
+    else
+      origin[name] = "--set " .. override
+      local row = options.by_name[name]
+      if row and row.secret then
+        origin[name] = "--set " .. name .. "=..."
+      end
+      flat[name] = parse_override(text, row)
+    end
+  end
+  return origin
+end
+
+---Checks what a script returned or a zoo.cfg said.
+---@param raw table
+---@param context { file: string, words: string[], overrides: string[]?, line: fun(name: string):
+---  integer?,
+---  label: (fun(name: string): string)? }
+---@return table? values by full name
+---@return moonkeeper.Problem[] problems empty when there are values
+function M.check(raw, context)
+  local problems = setmetatable({}, Problems)
+  local place = { file = context.file, line = context.line, label = context.label }
+  place.label = place.label or function(name)
+    return name
+  end
+  local flat = flatten(raw, problems, place)
+  local origin = apply_overrides(flat, context.overrides, problems)
+  function place.file_of(name)
+    return origin[name] or context.file
+  end
+  function place.line(name)
+    return not origin[name] and context.line(name) or nil
+  end
+  report_unknown(flat, problems, place)
+  local words = { table.unpack(context.words) }
+  if type(flat.commands) == "table" then
+    for _, name in ipairs(sorted_keys(flat.commands)) do
+      words[#words + 1] = name
+    end
+  end
+  local values = check_values(flat, problems, place, { words = words })
+  if #problems == 0 then
+    check_together(values, problems, place)
+  end
+  if #problems > 0 then
+    return nil, problems
+  end
+  return values, problems
+end
+
+local function read_file(path)
+  local file, message = io.open(path, "rb")
+  if not file then
+    return nil, message
+  end
+  local text, why = file:read("a")
+  file:close()
+  if not text then
+    return nil, path .. ": " .. why
+  end
+  return text
+end
+
+-- "server.lua:3: text" as Lua says it, taken apart.
+local function lua_problem(path, message)
+  local line, text = tostring(message):match("^" .. path:gsub("%p", "%%%0") .. ":(%d+): (.*)$")
+  return setmetatable({ { file = path, line = math.tointeger(line), text = text or
+    tostring(message) } }, Problems)
+end
+
+local function traceback(message)
+  if type(message) == "table" and not (getmetatable(message) or {}).__tostring then
+    message = "the script raised a table"
+  end
+  return debug.traceback(tostring(message), 2)
+end
+
+local function load_lua(path, text, context)
+  local chunk, message = load(text, "@" .. path, "t")
+  if not chunk then
+    return nil, lua_problem(path, message)
+  end
+  local good, raw = xpcall(chunk, traceback, path)
+  if not good then
+    return nil, lua_problem(path, raw)
+  elseif type(raw) ~= "table" then
+    return nil, lua_problem(path, "the script returned " .. check.show(raw) ..
+      ", but it must return the table of options: return { data_dir = \"data\", ... }")
+  end
+  local masked = source.mask(text)
+  local values, problems = M.check(raw, {
+    file = path,
+    words = context.words,
+    overrides = context.overrides,
+    line = function(name)
+      return source.line(masked, name)
+    end,
+  })
+  if not values then
+    return nil, problems
+  end
+  local notes = {}
+  if values.servers and next(values.servers) then
+    notes[1] = path .. ": servers names one member: ignored, a single server needs no list"
+  end
+  return { values = values, notes = notes, file = path, kind = "lua" }
+end
+
+local function load_zoo(path, text, context)
+  local zoo = zoo_cfg.read(text, path, { words = context.words, read_file = context.read_file or
+    read_file })
+  local problems = setmetatable(zoo.problems, Problems)
+  local values, more = M.check(zoo.values, {
+    file = path,
+    words = context.words,
+    overrides = context.overrides,
+    line = function(name)
+      return zoo.lines[name]
+    end,
+    label = zoo.label,
+  })
+  for _, problem in ipairs(more) do
+    problems[#problems + 1] = problem
+  end
+  if #problems > 0 then
+    return nil, problems
+  end
+  return { values = values, notes = zoo.notes, file = path, kind = "zoo.cfg" }
+end
+
+---True for a zoo.cfg: by its name (.lua or .cfg), or else when its first line that says something
+---looks like a property.
+---@param path string
+---@param text string
+---@return boolean
+function M.is_zoo_cfg(path, text)
+  if path:find("%.lua$") then
+    return false
+  elseif path:find("%.cfg[%w.]*$") or path:find("%.properties$") then
+    return true
+  end
+  for line in text:gmatch("[^\n]+") do
+    if line:find("^%s*[#!]") and not line:find("^#!") then
+      return true
+    elseif line:find("^%s*[%w.]+%s*=") then
+      return true
+    elseif line:find("%S") and not line:find("^#!") then
+      return false
+    end
+  end
+  return false
+end
+
+---Loads and checks a configuration file.
+---@param path string
+---@param context { words: string[], overrides: string[]? } `words`: the four-letter words there are
+---@return moonkeeper.Config? config
+---@return moonkeeper.Problem[]? problems
+function M.load(path, context)
+  local text, message = read_file(path)
+  if not text then
+    return nil, setmetatable({ { file = path, text = message:gsub("^" .. path:gsub("%p", "%%%0") ..
+      ": ", "") } },
+      Problems)
+  end
+  if M.is_zoo_cfg(path, text) then
+    return load_zoo(path, text, context)
+  end
+  return load_lua(path, text, context)
+end
+
+return M
