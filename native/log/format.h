@@ -18,7 +18,7 @@
 #define TXNLOG_MAGIC 0x5a4b4c47u /* "ZKLG" */
 #define TXNLOG_PREFIX_BYTES 12   /* long Adler-32, int length */
 #define TXNLOG_FRAME_BYTES 13    /* prefix, and the end byte behind the payload */
-#define TXNLOG_END_BYTE 0x42
+#define TXNLOG_LAST_BYTE 0x42
 #define TXN_HEADER_BYTES 32   /* TxnHeader */
 #define TXN_HEADER_ZXID_AT 12 /* in it */
 #define TXNLOG_NEW_NAME "moonkeeper.newlog.tmp"

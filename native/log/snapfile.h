@@ -51,7 +51,7 @@ struct snapfile_info {
 };
 
 /* Largest item of a body (one node with its data) that the reader buffers. */
-#define SNAPFILE_ITEM_BYTES_MAX (1u << 30)
+#define SNAPFILE_ITEM_BYTES_MAX (256u << 20)
 
 /* Reads the whole file. MK_ERR_CORRUPT: damaged (`error` says where, in uncompressed bytes);
  * MK_ERR_IO and others as the store gives them. */
@@ -63,7 +63,6 @@ struct snapfile_walk {
     /* private: */
     int state;
     int64_t left;
-    int64_t sub_left;
 };
 void snapfile_walk_init(struct snapfile_walk *walk);
 int snapfile_walk_body(void *context, const uint8_t *data, size_t size, size_t *consumed,

@@ -192,7 +192,7 @@ int txnlog_append(struct txnlog *log, int64_t zxid, const void *data, size_t len
     mk_store_u32(trailer + TRAILER_CRC_AT, log->crc);
     mk_store_u64(entry, mk_adler32(1, payload, payload_length));
     mk_store_u32(entry + 8, (uint32_t)payload_length);
-    payload[payload_length] = TXNLOG_END_BYTE;
+    payload[payload_length] = TXNLOG_LAST_BYTE;
     log->batch.length += payload_length + TXNLOG_FRAME_BYTES;
     log->last_zxid = zxid;
     return 0;

@@ -167,7 +167,7 @@ int txnlog_file_next(struct txnlog_file *file, struct txnlog_entry *entry, uint3
     if (result < 0)
         return result;
     const uint8_t *payload = bytes + TXNLOG_PREFIX_BYTES;
-    if (payload[length] != TXNLOG_END_BYTE)
+    if (payload[length] != TXNLOG_LAST_BYTE)
         return end_at(file, TXNLOG_END_BYTE);
     if (mk_adler32(1, payload, length) != checksum)
         return end_at(file, TXNLOG_END_SUM);

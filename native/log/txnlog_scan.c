@@ -118,7 +118,8 @@ static int check_continuity(struct txnlog_scan *scan, const struct txnlog_entry 
         return damaged(scan, entry->file, entry->offset, ADVICE_DAMAGE,
                        "the file begins with a zxid that an older file has already", error);
     bool start = !scan->any && (base < 0 || entry->zxid <= base);
-    bool covered = base >= 0 && (entry->zxid <= base || log_zxid_follows(base, entry->zxid));
+    bool covered = base >= 0 && reached(scan) == base &&
+                   (entry->zxid <= base || log_zxid_follows(base, entry->zxid));
     if (scan->restarted || start || covered) {
         if (end->set && end->verdict > TXNLOG_VERDICT_TORN && !scan->restarted)
             log_report_add(scan->options.report, LOG_WARNING, end->file, (int64_t)end->offset,
