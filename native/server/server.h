@@ -69,6 +69,8 @@ void server_stop(struct server *server);
 void server_answer(struct server *server, uint32_t connection, struct mk_bytes text);
 /* Port of the n-th address, as bound. */
 uint16_t server_port(const struct server *server, size_t index);
+/* Remote port of a connection (its address is in replica_connection_info); 0 if it is gone. */
+uint16_t server_peer_port(const struct server *server, uint32_t connection);
 struct replica *server_replica(struct server *server);
 void server_snapshot_now(struct server *server);
 

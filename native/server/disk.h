@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* The log thread: takes batches of log entries from the loop, makes each batch durable with one
+ * write and one fdatasync, and posts how far it got. Entries gather while a batch is being
+ * synced, so the group grows with the load by itself. A failure of the log ends the process. */
+#ifndef SERVER_DISK_H
+#define SERVER_DISK_H
+
+#include "log/txnlog.h"
+#include "server/server_int.h"
+
+struct disk_figures {
+    uint64_t sync_count, sync_total_us, sync_max_us;
+};
+
+/* Takes over `log`. Starts the thread. */
+int disk_new(struct server *server, struct txnlog *log, struct disk **disk);
+/* The entries' data must stay valid until DURABLE was fed for their zxid. */
+void disk_submit(struct disk *disk, const struct replica_log_entry *entries, size_t count);
+/* Waits until all that was submitted is durable, closes the log, ends the thread. */
+void disk_stop(struct disk *disk);
+/* Closes the uv_async (server_handle_closed follows); after disk_stop. */
+void disk_close(struct disk *disk);
+void disk_free(struct disk *disk);
+void disk_figures(struct disk *disk, struct disk_figures *figures);
+
+#endif
