@@ -26,6 +26,8 @@ import harness
 SUPPORT = os.path.join(harness.HERE, "kazoo")
 BASELINE = os.path.join(harness.HERE, "kazoo_baseline.txt")
 PYTHON = "/usr/bin/python3"
+# What our server does not have yet, by a part of the test's name.
+NOT_YET = {"SASLDigestAuthentication": "SASL comes later"}
 # The slow files first, so that two workers end at about the same time.
 ORDER = ["test_client", "test_lock", "test_cache", "test_watchers", "test_connection",
          "test_partitioner", "test_lease", "test_party", "test_election", "test_barrier"]
@@ -185,6 +187,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--limit", type=int, default=60, help="seconds for one test")
+    parser.add_argument("--all", action="store_true", help="also what our server has not yet")
     parser.add_argument("--jaas", help="kazoo's ZOOKEEPER_JAAS_AUTH, for the sasl tests")
     options = parser.parse_args()
     tap = harness.Tap()
@@ -207,6 +210,11 @@ def main():
         suite.remove()
         return tap.done()
     baseline = [name for name in read_baseline() if not options.only or options.only in name]
+    not_yet = {}
+    if options.server == "moonkeeper" and not options.all:
+        not_yet = {name: reason for name in baseline for part, reason in NOT_YET.items()
+                   if part in name}
+        baseline = [name for name in baseline if name not in not_yet]
     wanted = {}
     for name in baseline:
         wanted.setdefault(name.split("::")[0], []).append(name)
@@ -214,6 +222,8 @@ def main():
     for name in baseline:
         outcome, reason = outcomes.get(name, ("never ran", ""))
         tap.ok(outcome == "passed", "kazoo " + name, outcome + " " + reason)
+    for name, reason in not_yet.items():
+        tap.skip("kazoo " + name, reason)
     for name in sorted({name.split("::")[0] for name in baseline
                         if outcomes.get(name, ("",))[0] != "passed"}):
         tap.note("output of " + name)

@@ -401,28 +401,32 @@ def connect(port, **fields):
     return connection
 
 
-def walk(connection, path="/", skip=()):
-    """{path: (data, acl, stat)} of the whole tree below path, depth first."""
-    tree = {}
-    todo = [path]
+def walk(connection, path="/"):
+    """{path: (data, acl, stat)} of the whole tree below path; many requests at a time."""
+    tree, todo = {}, [path]
+    opcodes = (GET_DATA, GET_ACL, GET_CHILDREN)
     while todo:
-        here = todo.pop()
-        for opcode, body in ((GET_DATA, path_watch(here)), (GET_ACL, buffer(here)),
-                             (GET_CHILDREN, path_watch(here))):
-            connection.request(opcode, body)
-        got = []
-        for opcode in (GET_DATA, GET_ACL, GET_CHILDREN):
-            message = connection.read()
-            while isinstance(message, Event):
+        batch, todo = todo[:100], todo[100:]
+        requests = b""
+        for here in batch:
+            for opcode, body in zip(opcodes, (path_watch(here), buffer(here), path_watch(here))):
+                connection.xid += 1
+                frame = integer(connection.xid) + integer(opcode) + body
+                requests += integer(len(frame)) + frame
+        connection.send_bytes(requests)
+        for here in batch:
+            got = []
+            for opcode in opcodes:
                 message = connection.read()
-            if not isinstance(message, Reply):
-                raise ConnectionError("walk got %r at %s" % (message, here))
-            got.append(decode_reply(opcode, message.body) if message.err == 0
-                       else ("err", message.err))
-        data, acl, children = got
-        if here not in skip:
+                while isinstance(message, Event):
+                    message = connection.read()
+                if not isinstance(message, Reply):
+                    raise ConnectionError("walk got %r at %s" % (message, here))
+                got.append(decode_reply(opcode, message.body) if message.err == 0
+                           else ("err", message.err))
+            data, acl, children = got
             tree[here] = (data[0], acl[0], data[1]) if data[0] != "err" else (data, acl, None)
-        if isinstance(children, list):
-            for name in children:
-                todo.append(here.rstrip("/") + "/" + name.decode("utf-8", "surrogateescape"))
+            if isinstance(children, list):
+                prefix = here.rstrip("/") + "/"
+                todo += [prefix + name.decode("utf-8", "surrogateescape") for name in children]
     return tree
