@@ -22,16 +22,20 @@ void tree_snapshot_end(struct tree_snapshot *snapshot);
 
 struct tree_loader;
 
+/* Longest path or data that a loader believes: far above any jute.maxbuffer in use. */
+#define TREE_LOADER_STRING_BYTES_MAX (INT32_C(64) << 20)
+
 /* Loads into a tree that tree_loader_begin empties first (no node at all, no session). */
 struct tree_loader *tree_loader_begin(struct tree *tree);
 /* Takes what is complete in `data`; *consumed says how much (the caller keeps the rest and
  * gives it again with more behind it). Returns 1 when the closing "/" was read, 0 for more,
  * MK_ERR_CORRUPT with *reason (a literal) when the bytes cannot be a snapshot body (also a
- * node without parent, or a string longer than `string_bytes_max`). */
+ * node without parent, a node twice, or a string longer than TREE_LOADER_STRING_BYTES_MAX). */
 int tree_loader_feed(struct tree_loader *loader, const uint8_t *data, size_t size, size_t *consumed,
                      const char **reason);
-/* Ends loading; the tree then is usable only if feed returned 1. Dangling ACL references are
- * left for replay to mend; tree_dangling_acls counts those that remain. */
+/* Ends loading; the tree then is usable only if feed returned 1 (else it may be loaded again or
+ * freed). The log is replayed next, then comes tree_load_finish. Dangling ACL references are
+ * left for replay to mend; tree_dangling_acls counts the nodes that have one now. */
 void tree_loader_end(struct tree_loader *loader);
 uint64_t tree_dangling_acls(const struct tree *tree);
 

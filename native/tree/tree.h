@@ -58,7 +58,8 @@ void tree_stat_persisted(const struct tree *tree, const struct znode *node,
 uint32_t znode_acl(const struct znode *node); /* number in tree_acls(); see acl.h */
 int64_t tree_owner(const struct tree *tree, const struct znode *node); /* as stored */
 enum znode_kind tree_kind(int64_t owner);
-/* CRC-32 over path and data: the part of the node digest that a change of Stat leaves alone. */
+/* CRC-32 over path (of the root: empty) and data: the part of the node digest that a change of
+ * Stat leaves alone. 0 when digests are off. */
 uint32_t znode_content_crc(const struct znode *node);
 /* The digest of a node with this content and Stat. `path_counts` is false for paths below
  * /zookeeper/, whose digest is 0 (tree_digest_counts tells). */
@@ -67,10 +68,11 @@ bool tree_digest_counts(struct mk_bytes path);
 
 struct acl_table *tree_acls(const struct tree *tree);
 uint64_t tree_digest(const struct tree *tree);
+/* The root once. (Apache's map has it under "" and "/" and counts it twice.) */
 uint64_t tree_node_count(const struct tree *tree);
-/* Bytes of all names' paths and data, as Apache's approximate_data_size counts them. */
+/* Bytes of all paths and data, as Apache's approximate_data_size counts them: 44 when fresh. */
 uint64_t tree_data_size(const struct tree *tree);
-/* Descendants of a node (getAllChildrenNumber), itself not counted. */
+/* Descendants of a node (getAllChildrenNumber), itself not counted; O(1). */
 uint64_t tree_descendant_count(const struct tree *tree, const struct znode *node);
 
 /* --- what a transaction does ----------------------------------------------------------- */
@@ -127,13 +129,17 @@ struct tree_quota { /* -1: unlimited */
     int64_t count, bytes, count_hard, bytes_hard;
 };
 
-/* The longest prefix of `path` that has limits. Returns false when there is none. `used_*` is
- * the committed usage of that prefix; *valid is false when the limit text does not parse. */
+/* The longest prefix of `path` that has limits (never "/"), borrowed from `path`. Returns false
+ * when there is none. `used_*` is the committed usage of that prefix, itself counted; *valid is
+ * false when the limit text does not parse (writes below it then fail). Without a stats node
+ * nothing is enforced, as in Apache: all limits read as -1. Costs nothing while there are no
+ * quotas; usage is kept as sums per subtree, so it is always exact. */
 bool tree_quota_find(const struct tree *tree, struct mk_bytes path, struct mk_bytes *prefix,
                      struct tree_quota *quota, int64_t *used_count, int64_t *used_bytes,
                      bool *valid);
 
-/* Recomputes what is derived (quota usage, /zookeeper/quota stats nodes) after a load. */
+/* After a load and its replay: rewrites the stats nodes below /zookeeper/quota, and makes the
+ * system nodes that an old snapshot may lack. */
 void tree_load_finish(struct tree *tree);
 /* Checks every invariant (links, counts, digest, table); MK_ASSERTs. For tests and the
  * simulator: O(znodes). */

@@ -41,16 +41,19 @@ typedef void watch_deliver(void *context, uint32_t watcher, int32_t event_type,
 /* A node was created, deleted or its data changed (`event_type` 1, 2 or 3): delivers data
  * events of the node, then for created and deleted the children-changed event of its parent;
  * for deleted also to child watchers of the node that were not told through data. One-shot
- * watches that match leave the table. At most one event per watcher and table trigger. */
+ * watches that match leave the table. At most one event per watcher and table trigger. Other
+ * event types trigger nothing. */
 void watch_trigger(struct watch_table *table, int32_t event_type, struct mk_bytes path,
                    watch_deliver *deliver, void *context);
 
-/* Figures for wchs, mntr: connections with watches, watched paths, watches in all. */
+/* Figures for wchs, mntr: connections with watches, watched paths, and watches: as Apache counts
+ * them, one for each (watcher, path) in the data table and one for each in the child table. */
 struct watch_counts {
     uint64_t watchers, paths, watches;
+    uint64_t data_watches, child_watches; /* the two parts of `watches` */
 };
 void watch_count(const struct watch_table *table, struct watch_counts *counts);
-/* Watches of one watcher (for the limit per connection). */
+/* Paths that one watcher watches, in whatever modes (for the limit per connection). */
 uint64_t watch_count_of(const struct watch_table *table, uint32_t watcher);
 /* Every (watcher, path) pair of the data table (wchc, wchp), grouped by path. */
 void watch_visit(const struct watch_table *table,

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+/* The tree's life, look-up, and what a znode tells; see tree.h. A path is looked up component
+ * by component in one table keyed by (parent number, name). */
+#include "tree/tree.h"
+
+#include "base/mem.h"
+#include "tree/tree_int.h"
+#include "wire/ops.gen.h"
+
+_Static_assert(sizeof(struct znode) == 80, "the memory per znode is a promise");
+_Static_assert(sizeof(struct znode_extra) == 56, "the memory per directory is a promise");
+
+uint32_t *node_table_entry(const void *context, uint32_t number, uint32_t *hash)
+{
+    struct znode *node = node_at(context, number);
+    *hash = node->hash;
+    return &node->hash_next;
+}
+
+/* --- life ------------------------------------------------------------------------------ */
+
+void tree_init_empty(struct tree *tree)
+{
+    struct tree_options options = tree->options;
+    *tree = (struct tree){.options = options};
+    slab_init(&tree->nodes, sizeof(struct znode));
+    slab_init(&tree->extras, sizeof(struct znode_extra));
+    slab_init(&tree->sessions, sizeof(struct session));
+    table_init(&tree->node_table);
+    table_init(&tree->session_table);
+    block_heap_init(&tree->blocks);
+    tree->acls = acl_table_new(options.hash_seed);
+}
+
+/* Large blocks are not in the heap's pages: every node has to be asked. */
+static void free_large_blocks(struct tree *tree)
+{
+    uint32_t buckets = table_bucket_count(&tree->node_table);
+    for (uint32_t bucket = 0; bucket < buckets && tree->blocks.large_count; bucket++) {
+        uint32_t number = *table_bucket(&tree->node_table, bucket);
+        for (; number; number = node_at(tree, number)->hash_next) {
+            struct znode *node = node_at(tree, number);
+            size_t name_length = mk_bytes_size(node_name(node));
+            size_t size = node_block_size(name_length, node_data_size(node));
+            if (size > BLOCK_SMALL_BYTES_MAX)
+                block_free(&tree->blocks, node->block, size);
+        }
+    }
+}
+
+void tree_fini_all(struct tree *tree)
+{
+    MK_ASSERT(!tree->snapshot);
+    free_large_blocks(tree);
+    block_heap_fini(&tree->blocks);
+    slab_fini(&tree->nodes);
+    slab_fini(&tree->extras);
+    slab_fini(&tree->sessions);
+    table_fini(&tree->node_table);
+    table_fini(&tree->session_table);
+    acl_table_free(tree->acls);
+}
+
+static uint32_t add_system_node(struct tree *tree, uint32_t parent, struct mk_bytes path,
+                                uint32_t acl, int32_t aversion)
+{
+    struct node_fields fields = {.path = path, .data = MK_BYTES(""), .acl = acl};
+    fields.stat.aversion = aversion;
+    return node_insert(tree, parent, &fields);
+}
+
+static void add_config_node(struct tree *tree, uint32_t parent)
+{
+    struct mk_acl item = {MK_PERM_READ, {MK_BYTES("world"), MK_BYTES("anyone")}};
+    struct mk_acl_vector readable = {1, &item};
+    uint32_t acl = acl_intern(tree->acls, &readable);
+    add_system_node(tree, parent, MK_BYTES("/zookeeper/config"), acl, -1);
+    acl_release(tree->acls, acl); /* the node is its user now */
+}
+
+/* What every server has (client-protocol reference, 4.7). Parents' counts of creates stay: a
+ * fresh root shows cversion -1, /zookeeper -2. */
+static void add_missing_system_nodes(struct tree *tree)
+{
+    struct mk_bytes quota = MK_BYTES("/zookeeper/quota");
+    if (!tree->root)
+        add_system_node(tree, 0, MK_BYTES(""), ACL_OPEN_UNSAFE, 0);
+    uint32_t zookeeper = node_find(tree, MK_BYTES("/zookeeper"));
+    if (!zookeeper)
+        zookeeper = add_system_node(tree, tree->root, MK_BYTES("/zookeeper"), ACL_OPEN_UNSAFE, 0);
+    if (!node_find(tree, quota))
+        add_system_node(tree, zookeeper, quota, ACL_OPEN_UNSAFE, 0);
+    if (!node_find(tree, MK_BYTES("/zookeeper/config")))
+        add_config_node(tree, zookeeper);
+}
+
+struct tree *tree_new(const struct tree_options *options)
+{
+    struct tree *tree = mk_alloc(sizeof *tree);
+    *tree = (struct tree){.options = *options};
+    tree_init_empty(tree);
+    add_missing_system_nodes(tree);
+    return tree;
+}
+
+void tree_free(struct tree *tree)
+{
+    if (!tree)
+        return;
+    tree_fini_all(tree);
+    mk_free(tree);
+}
+
+static void rewrite_stats_below(struct tree *tree, uint32_t top)
+{
+    struct mk_buffer path = MK_BUFFER_EMPTY;
+    uint32_t number = top;
+    while (number) {
+        struct znode *node = node_at(tree, number);
+        if (mk_bytes_equal_string(node_name(node), "zookeeper_stats")) {
+            mk_buffer_clear(&path);
+            tree_append_path(tree, node, &path);
+            quota_created(tree, mk_buffer_bytes(&path));
+        }
+        struct znode_extra *extra = extra_of(tree, node);
+        if (extra && extra->first_child) {
+            number = extra->first_child;
+            continue;
+        }
+        while (number != top && !node_at(tree, number)->next)
+            number = node_at(tree, number)->parent;
+        number = number == top ? 0 : node_at(tree, number)->next;
+    }
+    mk_buffer_fini(&path);
+}
+
+void tree_load_finish(struct tree *tree)
+{
+    add_missing_system_nodes(tree);
+    rewrite_stats_below(tree, tree->quota);
+}
+
+/* --- look-up --------------------------------------------------------------------------- */
+
+uint32_t node_find_child(const struct tree *tree, uint32_t parent, struct mk_bytes name)
+{
+    uint32_t hash = node_hash(tree, parent, name);
+    uint32_t number = *table_head(&tree->node_table, hash);
+    while (number) {
+        const struct znode *node = node_at(tree, number);
+        if (node->hash == hash && node->parent == parent && mk_bytes_equal(node_name(node), name))
+            return number;
+        number = node->hash_next;
+    }
+    return 0;
+}
+
+uint32_t node_find(const struct tree *tree, struct mk_bytes path)
+{
+    if (path.length < 0 || (path.length > 0 && path.data[0] != '/'))
+        return 0;
+    if (path.length <= 1)
+        return tree->root;
+    uint32_t number = tree->root;
+    size_t length = (size_t)path.length;
+    size_t start = 1;
+    while (number && start <= length) {
+        const uint8_t *at = path.data + start;
+        const uint8_t *slash = start < length ? memchr(at, '/', length - start) : NULL;
+        size_t name_length = slash ? (size_t)(slash - at) : length - start;
+        /* an empty name (odd paths: "/a//b", "/a/") is looked up like any other: there is none */
+        number = node_find_child(tree, number, mk_bytes_of(at, name_length));
+        start += name_length + 1;
+    }
+    return number;
+}
+
+struct znode *tree_find(const struct tree *tree, struct mk_bytes path)
+{
+    uint32_t number = node_find(tree, path);
+    return number ? node_at(tree, number) : NULL;
+}
+
+static struct znode *node_or_null(const struct tree *tree, uint32_t number)
+{
+    return number ? node_at(tree, number) : NULL;
+}
+
+struct znode *tree_root(const struct tree *tree)
+{
+    return node_or_null(tree, tree->root);
+}
+
+struct znode *tree_first_child(const struct tree *tree, const struct znode *node)
+{
+    const struct znode_extra *extra = extra_of(tree, node);
+    return node_or_null(tree, extra ? extra->first_child : 0);
+}
+
+struct znode *tree_next_sibling(const struct tree *tree, const struct znode *node)
+{
+    return node_or_null(tree, node->next);
+}
+
+struct znode *tree_parent(const struct tree *tree, const struct znode *node)
+{
+    return node_or_null(tree, node->parent);
+}
+
+void tree_append_path(const struct tree *tree, const struct znode *node, struct mk_buffer *path)
+{
+    size_t length = 0;
+    const struct znode *at = node;
+    for (; at->parent; at = node_at(tree, at->parent))
+        length += 1 + mk_bytes_size(node_name(at));
+    if (length == 0) {
+        mk_buffer_append(path, "/", 1);
+        return;
+    }
+    uint8_t *end = mk_buffer_reserve(path, length) + length;
+    for (at = node; at->parent; at = node_at(tree, at->parent)) {
+        struct mk_bytes name = node_name(at);
+        end -= mk_bytes_size(name);
+        memcpy(end, name.data, mk_bytes_size(name));
+        *--end = '/';
+    }
+    path->length += length;
+}
+
+/* --- what a znode tells ------------------------------------------------------------------ */
+
+struct mk_bytes znode_name(const struct znode *node)
+{
+    return node_name(node);
+}
+
+struct mk_bytes znode_data(const struct znode *node)
+{
+    struct mk_bytes name = node_name(node);
+    return (struct mk_bytes){name.data + name.length, node->data_length};
+}
+
+int32_t tree_child_count(const struct tree *tree, const struct znode *node)
+{
+    const struct znode_extra *extra = extra_of(tree, node);
+    return extra ? (int32_t)extra->child_count : 0;
+}
+
+uint64_t tree_descendant_count(const struct tree *tree, const struct znode *node)
+{
+    const struct znode_extra *extra = extra_of(tree, node);
+    return extra ? extra->descendant_count : 0;
+}
+
+uint32_t znode_acl(const struct znode *node)
+{
+    return node->acl;
+}
+
+uint32_t znode_content_crc(const struct znode *node)
+{
+    return node->content_crc;
+}
+
+int64_t tree_owner(const struct tree *tree, const struct znode *node)
+{
+    const struct znode_extra *extra = extra_of(tree, node);
+    return extra ? extra->owner : 0;
+}
+
+enum znode_kind tree_kind(int64_t owner)
+{
+    if (owner == 0)
+        return ZNODE_PERSISTENT;
+    if (owner == TREE_OWNER_CONTAINER)
+        return ZNODE_CONTAINER;
+    /* the two bytes below the mark are the feature's id: 0 is TTL */
+    if ((uint64_t)owner >> 40 == (uint64_t)TREE_OWNER_TTL_MASK >> 40)
+        return ZNODE_TTL;
+    return ZNODE_EPHEMERAL;
+}
+
+void tree_stat(const struct tree *tree, const struct znode *node, struct mk_stat *stat)
+{
+    *stat = (struct mk_stat){
+        .czxid = node->czxid,
+        .mzxid = node->mzxid,
+        .ctime = node->ctime,
+        .mtime = node->mtime,
+        .version = node->version,
+        .data_length = (int32_t)node_data_size(node),
+        .pzxid = node->czxid,
+    };
+    const struct znode_extra *extra = extra_of(tree, node);
+    if (!extra)
+        return;
+    stat->cversion = (int32_t)(2u * (uint32_t)extra->cversion - extra->child_count);
+    stat->aversion = extra->aversion;
+    stat->ephemeral_owner = tree_kind(extra->owner) == ZNODE_EPHEMERAL ? extra->owner : 0;
+    stat->num_children = (int32_t)extra->child_count;
+    stat->pzxid = extra->pzxid;
+}
+
+void tree_stat_persisted(const struct tree *tree, const struct znode *node,
+                         struct mk_stat_persisted *stat)
+{
+    *stat = (struct mk_stat_persisted){
+        .czxid = node->czxid,
+        .mzxid = node->mzxid,
+        .ctime = node->ctime,
+        .mtime = node->mtime,
+        .version = node->version,
+        .pzxid = node->czxid,
+    };
+    const struct znode_extra *extra = extra_of(tree, node);
+    if (!extra)
+        return;
+    stat->cversion = extra->cversion;
+    stat->aversion = extra->aversion;
+    stat->ephemeral_owner = extra->owner;
+    stat->pzxid = extra->pzxid;
+}
+
+struct acl_table *tree_acls(const struct tree *tree)
+{
+    return tree->acls;
+}
+
+uint64_t tree_node_count(const struct tree *tree)
+{
+    return tree->nodes.live;
+}
+
+uint64_t tree_data_size(const struct tree *tree)
+{
+    return tree->data_size;
+}

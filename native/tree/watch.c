@@ -1,0 +1,636 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of watches; see watch.h. One entry of 32 bytes for each (watcher, path), whose
+ * modes say what is watched; found through a table, and linked with the others of its path and
+ * of its watcher. Paths are hashed component by component, so that one pass over a path gives
+ * the hashes of all its ancestors. */
+#include "tree/watch.h"
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "tree/block.h"
+#include "tree/slab.h"
+#include "tree/table.h"
+#include "wire/ops.gen.h"
+
+#define MODE_BIT(mode) (1u << (mode))
+#define MODES_DATA_TABLE                                                                           \
+    (MODE_BIT(WATCH_DATA) | MODE_BIT(WATCH_PERSISTENT) | MODE_BIT(WATCH_RECURSIVE))
+#define MODES_CHILD_TABLE (MODE_BIT(WATCH_CHILD) | MODE_BIT(WATCH_PERSISTENT))
+#define MODES_ALL (MODES_DATA_TABLE | MODES_CHILD_TABLE)
+
+#define LENGTH_LONG 255u
+
+/* Numbers are slab numbers; 0 is none. */
+struct watch {
+    uint32_t hash_next; /* also the slab's free link */
+    uint32_t path;
+    uint32_t watcher;
+    uint32_t path_next; /* recursive ones have a list of their own */
+    uint32_t path_previous;
+    uint32_t watcher_next;
+    uint32_t watcher_previous;
+    uint32_t modes;
+};
+
+struct watched_path {
+    uint32_t hash_next;
+    uint32_t hash;
+    uint32_t recursive; /* watches with, and without, mode WATCH_RECURSIVE */
+    uint32_t plain;
+    uint8_t *text; /* length (1 byte, or 255 and 4 more), bytes */
+};
+
+struct watcher {
+    uint32_t hash_next;
+    uint32_t number; /* as the caller knows it */
+    uint32_t first;
+    uint32_t count;
+    uint64_t told; /* stamp of the last trigger that told it something */
+};
+
+struct watch_table {
+    struct slab watches;
+    struct slab paths;
+    struct slab watchers;
+    struct table watch_index; /* by watcher and path */
+    struct table path_index;
+    struct table watcher_index;
+    struct block_heap texts;
+    uint64_t hash_seed;
+    uint64_t stamp;
+    uint64_t data_watches;
+    uint64_t child_watches;
+    uint64_t recursive_watches;
+};
+
+static struct watch *watch_at(const struct watch_table *table, uint32_t number)
+{
+    return slab_at(&table->watches, number);
+}
+
+static struct watched_path *path_at(const struct watch_table *table, uint32_t number)
+{
+    return slab_at(&table->paths, number);
+}
+
+static struct watcher *watcher_at(const struct watch_table *table, uint32_t number)
+{
+    return slab_at(&table->watchers, number);
+}
+
+/* --- hashes ------------------------------------------------------------------------------- */
+
+static uint32_t hash_watch(const struct watch_table *table, uint32_t watcher, uint32_t path)
+{
+    return (uint32_t)mk_hash_u64((uint64_t)watcher << 32 | path, table->hash_seed);
+}
+
+static uint32_t hash_watcher(const struct watch_table *table, uint32_t number)
+{
+    return (uint32_t)mk_hash_u64(number, table->hash_seed);
+}
+
+/* Goes over a path component by component. After each step `hash` and `length` are those of
+ * the prefix up to there. */
+struct path_steps {
+    struct mk_bytes path;
+    uint64_t hash;
+    int32_t length;
+    int32_t next; /* where the next component starts */
+};
+
+static struct path_steps steps_begin(const struct watch_table *table, struct mk_bytes path)
+{
+    return (struct path_steps){path, table->hash_seed, 0, 0};
+}
+
+static bool steps_next(struct path_steps *steps)
+{
+    int32_t start = steps->next;
+    if (start > steps->path.length)
+        return false;
+    size_t left = (size_t)(steps->path.length - start);
+    const uint8_t *at = left ? steps->path.data + start : NULL;
+    const uint8_t *slash = left ? memchr(at, '/', left) : NULL;
+    size_t length = slash ? (size_t)(slash - at) : left;
+    steps->hash = mk_hash_data(at, length, steps->hash);
+    steps->length = start + (int32_t)length;
+    steps->next = steps->length + 1;
+    return true;
+}
+
+static uint32_t hash_path(const struct watch_table *table, struct mk_bytes path)
+{
+    struct path_steps steps = steps_begin(table, path);
+    while (steps_next(&steps))
+        continue;
+    return (uint32_t)steps.hash;
+}
+
+static uint32_t *watch_entry(const void *context, uint32_t number, uint32_t *hash)
+{
+    struct watch *watch = watch_at(context, number);
+    *hash = hash_watch(context, watch->watcher, watch->path);
+    return &watch->hash_next;
+}
+
+static uint32_t *path_entry(const void *context, uint32_t number, uint32_t *hash)
+{
+    struct watched_path *path = path_at(context, number);
+    *hash = path->hash;
+    return &path->hash_next;
+}
+
+static uint32_t *watcher_entry(const void *context, uint32_t number, uint32_t *hash)
+{
+    struct watcher *watcher = watcher_at(context, number);
+    *hash = hash_watcher(context, watcher->number);
+    return &watcher->hash_next;
+}
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+struct watch_table *watch_table_new(uint64_t hash_seed)
+{
+    struct watch_table *table = mk_calloc(1, sizeof *table);
+    table->hash_seed = hash_seed;
+    slab_init(&table->watches, sizeof(struct watch));
+    slab_init(&table->paths, sizeof(struct watched_path));
+    slab_init(&table->watchers, sizeof(struct watcher));
+    table_init(&table->watch_index);
+    table_init(&table->path_index);
+    table_init(&table->watcher_index);
+    block_heap_init(&table->texts);
+    return table;
+}
+
+/* --- paths and watchers ------------------------------------------------------------------------
+ */
+
+static struct mk_bytes path_text(const struct watched_path *path)
+{
+    uint32_t length = path->text[0];
+    if (length < LENGTH_LONG)
+        return (struct mk_bytes){path->text + 1, (int32_t)length};
+    return (struct mk_bytes){path->text + 5, (int32_t)mk_load_u32(path->text + 1)};
+}
+
+static size_t text_size(size_t length)
+{
+    return (length < LENGTH_LONG ? 1 : 5) + length;
+}
+
+static uint32_t find_path_hashed(const struct watch_table *table, struct mk_bytes path,
+                                 uint32_t hash)
+{
+    uint32_t number = *table_head(&table->path_index, hash);
+    while (number) {
+        const struct watched_path *entry = path_at(table, number);
+        if (entry->hash == hash && mk_bytes_equal(path_text(entry), path))
+            return number;
+        number = entry->hash_next;
+    }
+    return 0;
+}
+
+/* A client may send a null path; here it is an empty one. */
+static struct mk_bytes not_null(struct mk_bytes path)
+{
+    return (struct mk_bytes){path.data, MK_MAX(path.length, 0)};
+}
+
+static uint32_t find_path(const struct watch_table *table, struct mk_bytes path)
+{
+    path = not_null(path);
+    return find_path_hashed(table, path, hash_path(table, path));
+}
+
+static uint32_t need_path(struct watch_table *table, struct mk_bytes path)
+{
+    path = not_null(path);
+    uint32_t hash = hash_path(table, path);
+    uint32_t number = find_path_hashed(table, path, hash);
+    if (number)
+        return number;
+    size_t length = mk_bytes_size(path);
+    uint8_t *text = block_alloc(&table->texts, text_size(length));
+    if (length < LENGTH_LONG) {
+        text[0] = (uint8_t)length;
+    } else {
+        text[0] = LENGTH_LONG;
+        mk_store_u32(text + 1, (uint32_t)length);
+    }
+    if (length)
+        memcpy(text + text_size(length) - length, path.data, length);
+    number = slab_alloc(&table->paths);
+    struct watched_path *entry = path_at(table, number);
+    *entry = (struct watched_path){.hash = hash, .text = text};
+    table_insert(&table->path_index, hash, number, &entry->hash_next, path_entry, table);
+    return number;
+}
+
+static void drop_path_if_unused(struct watch_table *table, uint32_t number)
+{
+    struct watched_path *path = path_at(table, number);
+    if (path->plain || path->recursive)
+        return;
+    table_remove(&table->path_index, path->hash, number, path_entry, table);
+    block_free(&table->texts, path->text, text_size(mk_bytes_size(path_text(path))));
+    slab_free(&table->paths, number);
+}
+
+static uint32_t find_watcher(const struct watch_table *table, uint32_t number)
+{
+    uint32_t found = *table_head(&table->watcher_index, hash_watcher(table, number));
+    while (found && watcher_at(table, found)->number != number)
+        found = watcher_at(table, found)->hash_next;
+    return found;
+}
+
+static uint32_t need_watcher(struct watch_table *table, uint32_t number)
+{
+    uint32_t found = find_watcher(table, number);
+    if (found)
+        return found;
+    found = slab_alloc(&table->watchers);
+    struct watcher *watcher = watcher_at(table, found);
+    *watcher = (struct watcher){.number = number};
+    table_insert(&table->watcher_index, hash_watcher(table, number), found, &watcher->hash_next,
+                 watcher_entry, table);
+    return found;
+}
+
+static void drop_watcher_if_unused(struct watch_table *table, uint32_t number)
+{
+    struct watcher *watcher = watcher_at(table, number);
+    if (watcher->first)
+        return;
+    table_remove(&table->watcher_index, hash_watcher(table, watcher->number), number, watcher_entry,
+                 table);
+    slab_free(&table->watchers, number);
+}
+
+/* --- watches -------------------------------------------------------------------------------------
+ */
+
+static uint32_t find_watch(const struct watch_table *table, uint32_t watcher, uint32_t path)
+{
+    uint32_t number = *table_head(&table->watch_index, hash_watch(table, watcher, path));
+    while (number) {
+        const struct watch *watch = watch_at(table, number);
+        if (watch->watcher == watcher && watch->path == path)
+            return number;
+        number = watch->hash_next;
+    }
+    return 0;
+}
+
+static uint32_t *path_list(const struct watch_table *table, const struct watch *watch)
+{
+    struct watched_path *path = path_at(table, watch->path);
+    return watch->modes & MODE_BIT(WATCH_RECURSIVE) ? &path->recursive : &path->plain;
+}
+
+static void link_to_path(struct watch_table *table, uint32_t number)
+{
+    struct watch *watch = watch_at(table, number);
+    uint32_t *first = path_list(table, watch);
+    watch->path_next = *first;
+    watch->path_previous = 0;
+    if (*first)
+        watch_at(table, *first)->path_previous = number;
+    *first = number;
+}
+
+static void unlink_from_path(struct watch_table *table, uint32_t number)
+{
+    struct watch *watch = watch_at(table, number);
+    if (watch->path_previous)
+        watch_at(table, watch->path_previous)->path_next = watch->path_next;
+    else
+        *path_list(table, watch) = watch->path_next;
+    if (watch->path_next)
+        watch_at(table, watch->path_next)->path_previous = watch->path_previous;
+}
+
+static void link_to_watcher(struct watch_table *table, uint32_t number)
+{
+    struct watch *watch = watch_at(table, number);
+    struct watcher *watcher = watcher_at(table, watch->watcher);
+    watch->watcher_next = watcher->first;
+    watch->watcher_previous = 0;
+    if (watcher->first)
+        watch_at(table, watcher->first)->watcher_previous = number;
+    watcher->first = number;
+    watcher->count++;
+}
+
+static void unlink_from_watcher(struct watch_table *table, uint32_t number)
+{
+    struct watch *watch = watch_at(table, number);
+    struct watcher *watcher = watcher_at(table, watch->watcher);
+    if (watch->watcher_previous)
+        watch_at(table, watch->watcher_previous)->watcher_next = watch->watcher_next;
+    else
+        watcher->first = watch->watcher_next;
+    if (watch->watcher_next)
+        watch_at(table, watch->watcher_next)->watcher_previous = watch->watcher_previous;
+    watcher->count--;
+}
+
+static void count_modes(struct watch_table *table, uint32_t modes, uint64_t change)
+{
+    table->data_watches += modes & MODES_DATA_TABLE ? change : 0;
+    table->child_watches += modes & MODES_CHILD_TABLE ? change : 0;
+    table->recursive_watches += modes & MODE_BIT(WATCH_RECURSIVE) ? change : 0;
+}
+
+/* Changes the modes of a watch; the one without any goes. Its watcher's record stays. */
+static void set_modes(struct watch_table *table, uint32_t number, uint32_t modes)
+{
+    struct watch *watch = watch_at(table, number);
+    bool moves = (watch->modes ^ modes) & MODE_BIT(WATCH_RECURSIVE);
+    count_modes(table, watch->modes, (uint64_t)-1);
+    count_modes(table, modes, 1);
+    if (!moves && modes) {
+        watch->modes = modes;
+        return;
+    }
+    unlink_from_path(table, number);
+    watch->modes = modes;
+    if (modes) {
+        link_to_path(table, number);
+        return;
+    }
+    unlink_from_watcher(table, number);
+    table_remove(&table->watch_index, hash_watch(table, watch->watcher, watch->path), number,
+                 watch_entry, table);
+    drop_path_if_unused(table, watch->path);
+    slab_free(&table->watches, number);
+}
+
+void watch_add(struct watch_table *table, uint32_t watcher, struct mk_bytes path,
+               enum watch_mode mode)
+{
+    uint32_t path_number = need_path(table, path);
+    uint32_t watcher_number = need_watcher(table, watcher);
+    uint32_t number = find_watch(table, watcher_number, path_number);
+    if (number) {
+        set_modes(table, number, watch_at(table, number)->modes | MODE_BIT(mode));
+        return;
+    }
+    number = slab_alloc(&table->watches);
+    struct watch *watch = watch_at(table, number);
+    *watch =
+        (struct watch){.path = path_number, .watcher = watcher_number, .modes = MODE_BIT(mode)};
+    count_modes(table, watch->modes, 1);
+    link_to_path(table, number);
+    link_to_watcher(table, number);
+    table_insert(&table->watch_index, hash_watch(table, watcher_number, path_number), number,
+                 &watch->hash_next, watch_entry, table);
+}
+
+/* Modes that a watcher type of removeWatches means (client-protocol reference, 6.4). */
+static uint32_t modes_of_type(int32_t type)
+{
+    switch (type) {
+    case MK_WATCHER_CHILDREN:
+        return MODE_BIT(WATCH_CHILD);
+    case MK_WATCHER_DATA:
+        return MODE_BIT(WATCH_DATA);
+    case MK_WATCHER_ANY:
+        return MODES_ALL;
+    case MK_WATCHER_PERSISTENT:
+        return MODE_BIT(WATCH_PERSISTENT);
+    case MK_WATCHER_PERSISTENT_RECURSIVE:
+        return MODE_BIT(WATCH_RECURSIVE);
+    default:
+        return 0;
+    }
+}
+
+/* The watch of this watcher on this path that has one of the modes, or 0. */
+static uint32_t find_with_modes(const struct watch_table *table, uint32_t watcher,
+                                struct mk_bytes path, uint32_t modes)
+{
+    uint32_t watcher_number = find_watcher(table, watcher);
+    uint32_t path_number = watcher_number ? find_path(table, path) : 0;
+    uint32_t number = path_number ? find_watch(table, watcher_number, path_number) : 0;
+    return number && (watch_at(table, number)->modes & modes) ? number : 0;
+}
+
+bool watch_has(const struct watch_table *table, uint32_t watcher, struct mk_bytes path,
+               int32_t type)
+{
+    return find_with_modes(table, watcher, path, modes_of_type(type)) != 0;
+}
+
+bool watch_remove(struct watch_table *table, uint32_t watcher, struct mk_bytes path, int32_t type)
+{
+    uint32_t modes = modes_of_type(type);
+    uint32_t number = find_with_modes(table, watcher, path, modes);
+    if (!number)
+        return false;
+    uint32_t watcher_number = watch_at(table, number)->watcher;
+    set_modes(table, number, watch_at(table, number)->modes & ~modes);
+    drop_watcher_if_unused(table, watcher_number);
+    return true;
+}
+
+void watch_forget(struct watch_table *table, uint32_t watcher)
+{
+    uint32_t number = find_watcher(table, watcher);
+    if (!number)
+        return;
+    while (watcher_at(table, number)->first)
+        set_modes(table, watcher_at(table, number)->first, 0);
+    drop_watcher_if_unused(table, number);
+}
+
+void watch_table_free(struct watch_table *table)
+{
+    if (!table)
+        return;
+    for (uint32_t bucket = 0; bucket < table_bucket_count(&table->path_index); bucket++) {
+        uint32_t number = *table_bucket(&table->path_index, bucket);
+        for (; number && table->texts.large_count; number = path_at(table, number)->hash_next) {
+            struct watched_path *path = path_at(table, number);
+            size_t size = text_size(mk_bytes_size(path_text(path)));
+            if (size > BLOCK_SMALL_BYTES_MAX)
+                block_free(&table->texts, path->text, size);
+        }
+    }
+    block_heap_fini(&table->texts);
+    slab_fini(&table->watches);
+    slab_fini(&table->paths);
+    slab_fini(&table->watchers);
+    table_fini(&table->watch_index);
+    table_fini(&table->path_index);
+    table_fini(&table->watcher_index);
+    mk_free(table);
+}
+
+/* --- triggers
+ * --------------------------------------------------------------------------------------- */
+
+struct trigger {
+    struct watch_table *table;
+    int32_t event_type;
+    struct mk_bytes path; /* that the event tells */
+    bool on_parent;
+    uint32_t modes;    /* that match */
+    uint32_t one_shot; /* those of them that are used up */
+    watch_deliver *deliver;
+    void *context;
+};
+
+/* Delivers to the watches of a list, each watcher once per stamp. One-shot watches are used
+ * up even when their watcher has been told already. */
+static void trigger_list(const struct trigger *trigger, uint32_t first)
+{
+    struct watch_table *table = trigger->table;
+    uint32_t number = first;
+    while (number) {
+        struct watch *watch = watch_at(table, number);
+        uint32_t next = watch->path_next;
+        if (watch->modes & trigger->modes) {
+            uint32_t watcher_number = watch->watcher;
+            struct watcher *watcher = watcher_at(table, watcher_number);
+            if (watcher->told != table->stamp) {
+                watcher->told = table->stamp;
+                trigger->deliver(trigger->context, watcher->number, trigger->event_type,
+                                 trigger->path, trigger->on_parent);
+            }
+            if (watch->modes & trigger->one_shot) {
+                set_modes(table, number, watch->modes & ~trigger->one_shot);
+                drop_watcher_if_unused(table, watcher_number);
+            }
+        }
+        number = next;
+    }
+}
+
+/* The recursive list first: what is in it stays, and keeps the path's record alive. */
+static void trigger_path(const struct trigger *trigger, struct mk_bytes path, uint32_t hash)
+{
+    struct watch_table *table = trigger->table;
+    uint32_t number = find_path_hashed(table, path, hash);
+    if (!number)
+        return;
+    trigger_list(trigger, path_at(table, number)->recursive);
+    trigger_list(trigger, path_at(table, number)->plain);
+}
+
+static void trigger_recursive(const struct trigger *trigger, struct mk_bytes path, uint32_t hash)
+{
+    uint32_t number = find_path_hashed(trigger->table, path, hash);
+    if (number)
+        trigger_list(trigger, path_at(trigger->table, number)->recursive);
+}
+
+static void trigger_data(struct trigger *trigger, struct mk_bytes path)
+{
+    struct watch_table *table = trigger->table;
+    trigger->modes = MODES_DATA_TABLE;
+    trigger->one_shot = MODE_BIT(WATCH_DATA);
+    struct path_steps steps = steps_begin(table, path);
+    bool climb = table->recursive_watches > 0 && path.length > 1 && path.data[0] == '/';
+    while (steps_next(&steps)) {
+        if (!climb || steps.length == 0 || steps.length == path.length)
+            continue;
+        trigger_recursive(trigger, (struct mk_bytes){path.data, steps.length},
+                          (uint32_t)steps.hash);
+    }
+    if (climb)
+        trigger_recursive(trigger, MK_BYTES("/"), hash_path(table, MK_BYTES("/")));
+    trigger_path(trigger, path, (uint32_t)steps.hash);
+}
+
+static void trigger_child(struct trigger *trigger, struct mk_bytes path)
+{
+    trigger->modes = MODES_CHILD_TABLE;
+    trigger->one_shot = MODE_BIT(WATCH_CHILD);
+    trigger_path(trigger, path, hash_path(trigger->table, path));
+}
+
+/* "/a" -> "/"; a path without '/' has none: null. */
+static struct mk_bytes parent_of(struct mk_bytes path)
+{
+    int32_t length = path.length - 1;
+    while (length >= 0 && path.data[length] != '/')
+        length--;
+    if (length < 0 || path.length <= 1)
+        return MK_BYTES_NULL;
+    return (struct mk_bytes){path.data, MK_MAX(length, 1)};
+}
+
+void watch_trigger(struct watch_table *table, int32_t event_type, struct mk_bytes path,
+                   watch_deliver *deliver, void *context)
+{
+    if (event_type < MK_EVENT_NODE_CREATED || event_type > MK_EVENT_NODE_DATA_CHANGED)
+        return;
+    if (table->watches.live == 0 || path.length <= 0)
+        return;
+    struct trigger trigger = {.table = table,
+                              .event_type = event_type,
+                              .path = path,
+                              .deliver = deliver,
+                              .context = context};
+    table->stamp++;
+    trigger_data(&trigger, path);
+    if (event_type == MK_EVENT_NODE_DELETED)
+        trigger_child(&trigger, path); /* same stamp: who was told is not told again */
+    struct mk_bytes parent = parent_of(path);
+    if (event_type == MK_EVENT_NODE_DATA_CHANGED || parent.length < 0)
+        return;
+    table->stamp++;
+    trigger.event_type = MK_EVENT_NODE_CHILDREN_CHANGED;
+    trigger.path = parent;
+    trigger.on_parent = true;
+    trigger_child(&trigger, parent);
+}
+
+/* --- figures
+ * ------------------------------------------------------------------------------------------ */
+
+void watch_count(const struct watch_table *table, struct watch_counts *counts)
+{
+    *counts = (struct watch_counts){
+        .watchers = table->watchers.live,
+        .paths = table->paths.live,
+        .watches = table->data_watches + table->child_watches,
+        .data_watches = table->data_watches,
+        .child_watches = table->child_watches,
+    };
+}
+
+uint64_t watch_count_of(const struct watch_table *table, uint32_t watcher)
+{
+    uint32_t number = find_watcher(table, watcher);
+    return number ? watcher_at(table, number)->count : 0;
+}
+
+static void visit_list(const struct watch_table *table, uint32_t first, struct mk_bytes path,
+                       void (*visit)(void *context, struct mk_bytes path, uint32_t watcher),
+                       void *context)
+{
+    for (uint32_t number = first; number; number = watch_at(table, number)->path_next) {
+        const struct watch *watch = watch_at(table, number);
+        if (watch->modes & MODES_DATA_TABLE)
+            visit(context, path, watcher_at(table, watch->watcher)->number);
+    }
+}
+
+void watch_visit(const struct watch_table *table,
+                 void (*visit)(void *context, struct mk_bytes path, uint32_t watcher),
+                 void *context)
+{
+    for (uint32_t bucket = 0; bucket < table_bucket_count(&table->path_index); bucket++) {
+        uint32_t number = *table_bucket(&table->path_index, bucket);
+        for (; number; number = path_at(table, number)->hash_next) {
+            const struct watched_path *path = path_at(table, number);
+            visit_list(table, path->recursive, path_text(path), visit, context);
+            visit_list(table, path->plain, path_text(path), visit, context);
+        }
+    }
+}
