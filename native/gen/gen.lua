@@ -10,6 +10,7 @@ local emitters = {
   "emit_records",
   "emit_tables",
   "emit_fuzz",
+  "emit_options",
 }
 
 local source_dir, output_dir = ...

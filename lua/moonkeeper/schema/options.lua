@@ -31,15 +31,16 @@ M.sections = {
     title = "Data",
     {
       name = "data_dir", type = "string", c = "data_dir", example = "data/1",
-      doc = "Where snapshots are kept, in the subdirectory version-2; made if missing. Apache's " ..
-        "directories are read and written as they are. Needed unless memory_only is true.",
+      doc = "Where snapshots are kept, in the subdirectory version-2; made if missing. " ..
+        "Apache's directories are read and written as they are. Needed unless memory_only is " ..
+        "true.",
       zoo = { "dataDir" },
     },
     {
       name = "data_log_dir", type = "string", c = "data_log_dir", default_text = "data_dir",
       example = "/fast-disk/moonkeeper",
-      doc = "Where the transaction log is kept, in the subdirectory version-2. A disk of its own " ..
-        "makes writes faster.",
+      doc = "Where the transaction log is kept, in the subdirectory version-2. A disk of its " ..
+        "own makes writes faster.",
       zoo = { "dataLogDir" },
     },
     {
@@ -48,8 +49,8 @@ M.sections = {
     },
     {
       name = "force_sync", type = "boolean", c = "force_sync", default = true,
-      doc = "A write is acknowledged only when it is on stable storage. False loses acknowledged " ..
-        "writes when the machine crashes.",
+      doc = "A write is acknowledged only when it is on stable storage. False loses " ..
+        "acknowledged writes when the machine crashes.",
       zoo = { "forceSync", convert = "unless_no" },
     },
     {
@@ -68,8 +69,8 @@ M.sections = {
     {
       name = "snapshot_transactions", type = "integer", c = "replica.snapshot_transactions",
       default = 100000, min = 0, max = INT32_MAX, unit = "transactions",
-      doc = "A snapshot is taken after a random number of transactions between half of this and " ..
-        "this. 0: not by count.",
+      doc = "A snapshot is taken after a random number of transactions between half of this " ..
+        "and this. 0: not by count.",
       zoo = { "snapCount", convert = "integer" },
     },
     {
@@ -81,7 +82,8 @@ M.sections = {
     {
       name = "snapshot_bytes_per_second", type = "integer", c = "snapshot_bytes_per_second",
       default = 64 * MIB, min = 0, max = SIZE_MAX, unit = "bytes per second",
-      doc = "Writes snapshots no faster than this, so that the log keeps its disk. 0: no limit.",
+      doc = "Writes snapshots no faster than this, so that the log keeps its disk. 0: no " ..
+        "limit.",
     },
     {
       name = "snapshots_retained", type = "integer", c = "snapshots_retained",
@@ -89,8 +91,8 @@ M.sections = {
       check = function(value)
         return value == 0 or value >= 3, "must be 0 (keep all) or at least 3"
       end,
-      doc = "After a new snapshot was verified, older ones beyond this number and the logs that " ..
-        "only they need are deleted. At least 3. 0: nothing is ever deleted.",
+      doc = "After a new snapshot was verified, older ones beyond this number and the logs " ..
+        "that only they need are deleted. At least 3. 0: nothing is ever deleted.",
       zoo = { "autopurge.snapRetainCount", convert = "retain" },
     },
     {
@@ -101,23 +103,24 @@ M.sections = {
     },
     {
       name = "trust_empty_snapshot", type = "boolean", c = "trust_empty_snapshot", default = false,
-      doc = "Starts from logs alone when there is no snapshot. For directories of ZooKeeper 3.4, " ..
-        "for one start: otherwise a lost snapshot would look like lost data.",
+      doc = "Starts from logs alone when there is no snapshot. For directories of ZooKeeper " ..
+        "3.4, for one start: otherwise a lost snapshot would look like lost data.",
       zoo = { "snapshot.trust.empty", convert = "boolean" },
     },
     {
       name = "drop_damaged_last_record", type = "boolean", c = "drop_damaged_last_record",
       default = false,
-      doc = "Drops a damaged last record of the log that may or may not have been acknowledged, " ..
-        "instead of refusing to start. For one start, after reading what `moonkeeper check` says.",
+      doc = "Drops a damaged last record of the log that may or may not have been " ..
+        "acknowledged, instead of refusing to start. For one start, after reading what " ..
+        "`moonkeeper check` says.",
     },
   },
   {
     title = "Clients",
     {
       name = "client_address", type = "addresses", default = "127.0.0.1:2181",
-      doc = 'Where clients connect: "host:port", "[v6 address]:port", or a list of them. Port 0 is ' ..
-        "any free one; the server prints it. 0.0.0.0 and [::] stand for all addresses.",
+      doc = 'Where clients connect: "host:port", "[v6 address]:port", or a list of them. Port ' ..
+        "0 is any free one; the server prints it. 0.0.0.0 and [::] stand for all addresses.",
       zoo = { "clientPort", convert = "client_port" },
     },
     {
@@ -129,21 +132,22 @@ M.sections = {
     {
       name = "connections_max", type = "integer", c = "connections_max",
       default = 0, min = 0, max = 1000000, unit = "connections",
-      doc = "How many connections may be open. 0: as many as the limit of file descriptors allows.",
+      doc = "How many connections may be open. 0: as many as the limit of file descriptors " ..
+        "allows.",
       zoo = { "maxCnxns", convert = "integer" },
     },
     {
       name = "connections_per_address_max", type = "integer", c = "connections_per_address_max",
       default = 60, min = 0, max = 1000000, unit = "connections",
-      doc = "How many of them may come from one address; the next is accepted and closed at once. " ..
-        "0: no limit.",
+      doc = "How many of them may come from one address; the next is accepted and closed at " ..
+        "once. 0: no limit.",
       zoo = { "maxClientCnxns", convert = "integer" },
     },
     {
       name = "frame_bytes_max", type = "integer", c = "replica.frame_bytes_max",
       default = 1048575, min = 1024, max = GIB, unit = "bytes",
-      doc = "The longest request. A longer one closes its connection. Clients have the same limit " ..
-        "for replies, so change both.",
+      doc = "The longest request. A longer one closes its connection. Clients have the same " ..
+        "limit for replies, so change both.",
       zoo = { "jute.maxbuffer", convert = "integer" },
     },
     {
@@ -155,12 +159,14 @@ M.sections = {
     {
       name = "requests_in_flight_max", type = "integer", c = "replica.requests_in_flight_max",
       default = 4096, min = 1, max = 1000000, unit = "requests",
-      doc = "A connection with so many unanswered requests is not read until some are answered.",
+      doc = "A connection with so many unanswered requests is not read until some are " ..
+        "answered.",
     },
     {
       name = "outstanding_max", type = "integer", c = "replica.outstanding_max",
       default = 100000, min = 1, max = 100000000, unit = "transactions",
-      doc = "With so many writes not yet on disk, connections are not read until it has caught up.",
+      doc = "With so many writes not yet on disk, connections are not read until it has " ..
+        "caught up.",
       zoo = { "globalOutstandingLimit", convert = "integer" },
     },
     {
@@ -171,13 +177,14 @@ M.sections = {
     {
       name = "output_pause_bytes", type = "integer", c = "replica.output_pause_bytes",
       default = MIB, min = 4 * KIB, max = SIZE_MAX, unit = "bytes",
-      doc = "A connection with so many unsent bytes of replies is not read until they are sent.",
+      doc = "A connection with so many unsent bytes of replies is not read until they are " ..
+        "sent.",
     },
     {
       name = "output_close_bytes", type = "integer", c = "replica.output_close_bytes",
       default = 64 * MIB, min = MIB, max = SIZE_MAX, unit = "bytes",
-      doc = "A connection whose client reads so slowly that this much is unsent is closed; its " ..
-        "session lives on.",
+      doc = "A connection whose client reads so slowly that this much is unsent is closed; " ..
+        "its session lives on.",
     },
     {
       name = "watches_per_connection_max", type = "integer",
@@ -261,15 +268,15 @@ M.sections = {
     },
     {
       name = "tree_digest", type = "boolean", c = "replica.tree_digest_enabled", default = true,
-      doc = "Keeps a checksum over all znodes, writes it to log and snapshots, and compares it " ..
-        "when the server starts.",
+      doc = "Keeps a checksum over all znodes, writes it to log and snapshots, and compares " ..
+        "it when the server starts.",
       zoo = { "digest.enabled", convert = "boolean" },
     },
     {
       name = "reconfig_enabled", type = "boolean", c = "replica.operations.reconfig_enabled",
       default = false,
-      doc = "Whether the operation reconfig is open at all. One server alone answers it with an " ..
-        "error in either case.",
+      doc = "Whether the operation reconfig is open at all. One server alone answers it with " ..
+        "an error in either case.",
       zoo = { "reconfigEnabled", convert = "boolean" },
     },
   },
@@ -277,9 +284,9 @@ M.sections = {
     title = "Security",
     {
       name = "four_letter_words", type = "words", default = { "srvr", "ruok" },
-      doc = 'Which four-letter words (echo ruok | nc host 2181) are answered: a list, or "*" for all. ' ..
-        "srvr always is. Some tell addresses, paths and sessions to everyone who can connect, and " ..
-        "some are slow on a big server.",
+      doc = 'Which four-letter words (echo ruok | nc host 2181) are answered: a list, or "*" ' ..
+        "for all. srvr always is. Some tell addresses, paths and sessions to everyone who can " ..
+        "connect, and some are slow on a big server.",
       zoo = { "4lw.commands.whitelist", convert = "words", apache = { "srvr" } },
     },
     {
@@ -291,13 +298,14 @@ M.sections = {
       name = "super_digest", type = "string", c = "replica.super_digest", secret = true,
       example = "super:...",
       pattern = "^super:[%w+/]+=*$", pattern_text = '"super:" and base64(sha1("super:PASSWORD"))',
-      doc = "Who authenticates as user super with this password may do everything. The value is " ..
-        '"super:" and the base64 of the SHA-1 of "super:PASSWORD".',
+      doc = "Who authenticates as user super with this password may do everything. The value " ..
+        'is "super:" and the base64 of the SHA-1 of "super:PASSWORD".',
       zoo = { "DigestAuthenticationProvider.superDigest" },
     },
     {
       name = "skip_acl", type = "boolean", c = "replica.operations.skip_acl", default = false,
-      doc = "Everyone may do everything, whatever the ACLs say. To get at data whose owner is lost.",
+      doc = "Everyone may do everything, whatever the ACLs say. To get at data whose owner is " ..
+        "lost.",
       zoo = { "skipACL", convert = "if_yes" },
     },
   },
@@ -319,27 +327,30 @@ M.sections = {
     },
     {
       name = "start_message", type = "string", example = "clients may connect to {address}",
-      doc = "Printed to standard output once clients can connect. {address}, {host} and {port} stand " ..
-        "for the first address that is listened on.",
+      doc = "Printed to standard output once clients can connect. {address}, {host} and " ..
+        "{port} stand for the first address that is listened on.",
     },
   },
   {
     title = "Lua",
     {
       name = "commands", type = "commands", example = { hiya = "function(stats) ... end" },
-      doc = "Own four-letter words: a table of functions by name, four lower-case letters each. A " ..
-        "function gets the statistics of the server and returns the text to send. A built-in " ..
-        "word of that name is replaced; own words need no entry in four_letter_words.",
+      doc = "Own four-letter words: a table of functions by name, four lower-case letters " ..
+        "each. A function gets the statistics of the server and returns the text to send. A " ..
+        "built-in word of that name is replaced; own words need no entry in " ..
+        "four_letter_words.",
     },
     {
       name = "limits.command_instructions", type = "integer", default = 20000000,
       min = 10000, max = 1 << 40, unit = "instructions of the Lua machine",
-      doc = "A four-letter word that runs longer is stopped with an error; the server goes on.",
+      doc = "A four-letter word that runs longer is stopped with an error; the server goes " ..
+        "on.",
     },
     {
       name = "limits.lua_memory_bytes", type = "integer", default = 64 * MIB,
       min = MIB, max = SIZE_MAX, unit = "bytes",
-      doc = "A four-letter word that needs more memory on top of what Lua had is stopped likewise.",
+      doc = "A four-letter word that needs more memory on top of what Lua had is stopped " ..
+        "likewise.",
     },
   },
   {
@@ -348,10 +359,14 @@ M.sections = {
       name = "servers", type = "servers",
       doc = "The members of an ensemble. This version accepts one at most, and ignores it.",
     },
-    { name = "init_limit_ticks", type = "integer", ensemble = true,
-      doc = "Ticks to connect and synchronize." },
-    { name = "sync_limit_ticks", type = "integer", ensemble = true,
-      doc = "Ticks a follower may lag." },
+    {
+      name = "init_limit_ticks", type = "integer", ensemble = true,
+      doc = "Ticks to connect and synchronize.",
+    },
+    {
+      name = "sync_limit_ticks", type = "integer", ensemble = true,
+      doc = "Ticks a follower may lag.",
+    },
   },
 }
 

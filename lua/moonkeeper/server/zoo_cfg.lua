@@ -169,8 +169,8 @@ function Reader:client_address()
   elseif port then
     self:set("client_address", ("0.0.0.0:%d"):format(port), port_line)
     self:note(port_line, "WARNING: clients can connect from everywhere, as with Apache: " ..
-      "clientPort %d is open on all addresses. Say clientPortAddress=127.0.0.1 to keep it to this " ..
-      "machine", port)
+      "clientPort %d is open on all addresses. Say clientPortAddress=127.0.0.1 to keep it to " ..
+      "this machine", port)
   end
 end
 
@@ -309,6 +309,11 @@ local function unknown_hint(key)
   end
   if options.by_name[key] then
     return (": %s is an option of a Lua script, not of a zoo.cfg"):format(key)
+  end
+  for _, name in ipairs(all_keys) do
+    if name:sub(-#key - 1) == "." .. key then
+      return (", did you mean %s?"):format(name)
+    end
   end
   return nearest.hint(key, all_keys)
 end
