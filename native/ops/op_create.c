@@ -23,12 +23,6 @@ static void create_decode(struct mk_reader *reader, struct op_request *request)
     };
 }
 
-static bool is_ttl_mode(int32_t flags)
-{
-    return flags == MK_CREATE_PERSISTENT_WITH_TTL ||
-           flags == MK_CREATE_PERSISTENT_SEQUENTIAL_WITH_TTL;
-}
-
 static bool is_sequential_mode(int32_t flags)
 {
     return flags == MK_CREATE_PERSISTENT_SEQUENTIAL || flags == MK_CREATE_EPHEMERAL_SEQUENTIAL ||
@@ -46,7 +40,7 @@ static int check_mode(const struct op_settings *settings, const struct op_reques
     int64_t ttl = request->create.ttl;
     if (flags < MK_CREATE_PERSISTENT || flags > MK_CREATE_PERSISTENT_SEQUENTIAL_WITH_TTL)
         return MK_ERR_BAD_ARGUMENTS;
-    if (!is_ttl_mode(flags))
+    if (!op_is_ttl_mode(flags))
         return request->op == MK_OP_CREATE_TTL ? MK_ERR_BAD_ARGUMENTS : 0;
     if (!settings->extended_types)
         return MK_ERR_UNIMPLEMENTED;

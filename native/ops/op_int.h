@@ -50,6 +50,12 @@ extern const struct op_family op_family_create, op_family_delete, op_family_set_
 /* The family of an opcode; NULL when there is no such opcode. */
 const struct op_family *op_family_of(int32_t op);
 
+static inline bool op_is_ttl_mode(int32_t flags)
+{
+    return flags == MK_CREATE_PERSISTENT_WITH_TTL ||
+           flags == MK_CREATE_PERSISTENT_SEQUENTIAL_WITH_TTL;
+}
+
 /* True if the list `acl` (a number) grants one of `permissions` to the caller. */
 bool op_permits(const struct tree *tree, const struct op_settings *settings,
                 const struct op_caller *caller, uint32_t acl, int32_t permissions);

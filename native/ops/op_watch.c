@@ -4,6 +4,11 @@
  * checked here; a path may be missing. Called through the table of op.c. */
 #include "ops/op_int.h"
 
+static void add(struct op_read *read, struct mk_bytes path, enum watch_mode mode)
+{
+    watch_add(read->watches, read->watcher, path, mode);
+}
+
 static int add_watch_read(struct op_read *read, int32_t op, struct mk_reader *reader,
                           struct mk_buffer *reply)
 {
@@ -11,11 +16,11 @@ static int add_watch_read(struct op_read *read, int32_t op, struct mk_reader *re
     struct mk_add_watch_request request;
     mk_add_watch_request_read(reader, &request);
     bool recursive = request.mode == MK_ADD_WATCH_PERSISTENT_RECURSIVE;
-    if (reader->error || request.path.length < 0 ||
-        (!recursive && request.mode != MK_ADD_WATCH_PERSISTENT))
+    if (reader->error || (!recursive && request.mode != MK_ADD_WATCH_PERSISTENT))
         return MK_ERR_MARSHALLING;
-    watch_add(read->watches, read->watcher, request.path,
-              recursive ? WATCH_RECURSIVE : WATCH_PERSISTENT);
+    /* Apache takes a null path as well; nothing can ever match it. */
+    if (request.path.length >= 0)
+        add(read, request.path, recursive ? WATCH_RECURSIVE : WATCH_PERSISTENT);
     /* Java reads these four bytes; leaving them out breaks it. */
     mk_error_response_write(reply, &(struct mk_error_response){0});
     return 0;
@@ -46,11 +51,6 @@ static bool list_is_complete(const struct mk_bytes_vector *list)
         if (list->items[i].length < 0)
             return false;
     return true;
-}
-
-static void add(struct op_read *read, struct mk_bytes path, enum watch_mode mode)
-{
-    watch_add(read->watches, read->watcher, path, mode);
 }
 
 static void set_data_watches(struct op_read *read, const struct mk_bytes_vector *paths,
