@@ -17,18 +17,13 @@ enum {
     OP_CLOSE_SESSION = -11
 };
 
-enum {
-    XID_EVENT = -1,
-    XID_PING = -2
-};
+enum { XID_EVENT = -1, XID_PING = -2 };
 
-enum {
-    ERR_NODE_EXISTS = -110
-};
+enum { ERR_NODE_EXISTS = -110 };
 
-#define STAT_BYTES 68           /* the record that tells a znode's versions and times */
-#define REPLY_HEADER_BYTES 16   /* xid, zxid, err */
-#define REQUEST_HEADER_BYTES 8  /* xid, operation */
+#define STAT_BYTES 68          /* the record that tells a znode's versions and times */
+#define REPLY_HEADER_BYTES 16  /* xid, zxid, err */
+#define REQUEST_HEADER_BYTES 8 /* xid, operation */
 #define CONNECT_REQUEST_BYTES 45
 #define CONNECT_REPLY_BYTES 37
 #define FRAME_BYTES_MAX (1u << 20)

@@ -4,8 +4,6 @@
  * nothing from the server's code, so that it measures any ZooKeeper server alike. */
 #include "load.h"
 
-#include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -40,11 +38,6 @@ static double parse_number(const char *option, const char *text, double lowest, 
     return value;
 }
 
-static uint32_t parse_count(const char *option, const char *text, double lowest, double highest)
-{
-    return (uint32_t)parse_number(option, text, lowest, highest);
-}
-
 static enum operation parse_operation(const char *text)
 {
     static const char *const names[] = {"read", "write", "create", "mixed", "ping"};
@@ -56,49 +49,76 @@ static enum operation parse_operation(const char *text)
     fail("there is no operation '%s'", text);
 }
 
-static void take_option(struct options *options, const char *name, int letter, const char *text)
+/* The options that are numbers. */
+struct number_option {
+    const char *name;
+    double lowest, highest;
+    uint32_t *count; /* where it goes: a whole number, or ... */
+    double *real;    /* ... any */
+};
+
+#define NUMBER_OPTIONS 14
+
+static void list_number_options(struct options *to, struct number_option table[NUMBER_OPTIONS])
 {
-    switch (letter) {
-    case 's': options->server = text; break;
-    case 'o':
-        options->operation_name = text;
+    const struct number_option rows[NUMBER_OPTIONS] = {
+        {"connections", 1, 100000, &to->connections, NULL},
+        {"outstanding", 1, 100000, &to->outstanding, NULL},
+        {"data", 0, 1000000, &to->data_bytes, NULL},
+        {"seconds", 0.01, 3600, NULL, &to->seconds},
+        {"warmup", 0, 3600, NULL, &to->warmup_seconds},
+        {"write-percent", 0, 100, &to->write_percent, NULL},
+        {"count", 1, 99999999, &to->count, NULL},
+        {"first", 0, 99999999, &to->first, NULL},
+        {"spread", 0, 99999999, &to->spread, NULL},
+        {"rate", 0, 1e8, NULL, &to->rate},
+        {"idle", 0, 100000, &to->idle, NULL},
+        {"rounds", 1, 100000, &to->rounds, NULL},
+        {"timeout", 1000, 3600000, &to->timeout_ms, NULL},
+        {"pid", 1, 4194304, &to->pid, NULL},
+    };
+    memcpy(table, rows, sizeof rows);
+}
+
+static void take_option(struct options *options, const char *name, const char *text)
+{
+    struct number_option table[NUMBER_OPTIONS];
+    list_number_options(options, table);
+    for (unsigned i = 0; i < NUMBER_OPTIONS; i++) {
+        const struct number_option *row = &table[i];
+        if (strcmp(row->name, name) != 0) {
+            continue;
+        }
+        double value = parse_number(name, text, row->lowest, row->highest);
+        if (row->count != NULL) {
+            *row->count = (uint32_t)value;
+        } else {
+            *row->real = value;
+        }
+        return;
+    }
+    if (strcmp(name, "server") == 0) {
+        options->server = text;
+    } else if (strcmp(name, "parent") == 0) {
+        options->parent = text;
+    } else if (strcmp(name, "operation") == 0) {
         options->operation = parse_operation(text);
-        break;
-    case 'p': options->parent = text; break;
-    case 'c': options->connections = parse_count(name, text, 1, 100000); break;
-    case 'k': options->outstanding = parse_count(name, text, 1, 100000); break;
-    case 'd': options->data_bytes = parse_count(name, text, 0, 1000000); break;
-    case 't': options->seconds = parse_number(name, text, 0.01, 3600); break;
-    case 'w': options->warmup_seconds = parse_number(name, text, 0, 3600); break;
-    case 'm': options->write_percent = parse_count(name, text, 0, 100); break;
-    case 'n': options->count = parse_count(name, text, 1, 99999999); break;
-    case 'f': options->first = parse_count(name, text, 0, 99999999); break;
-    case 'g': options->spread = parse_count(name, text, 0, 99999999); break;
-    case 'r': options->rate = parse_number(name, text, 0, 1e8); break;
-    case 'i': options->idle = parse_count(name, text, 0, 100000); break;
-    case 'R': options->rounds = parse_count(name, text, 1, 100000); break;
-    case 'T': options->timeout_ms = parse_count(name, text, 1000, 3600000); break;
-    case 'P': options->pid = parse_count(name, text, 1, 4194304); break;
-    default: fputs(usage, stderr); exit(2);
+        options->operation_name = text;
+    } else {
+        fail("there is no option --%s", name);
     }
 }
 
 static void parse_options(struct options *options, int argc, char **argv)
 {
-    static const struct option table[] = {
-        {"server", 1, NULL, 's'},        {"operation", 1, NULL, 'o'}, {"parent", 1, NULL, 'p'},
-        {"connections", 1, NULL, 'c'},   {"outstanding", 1, NULL, 'k'}, {"data", 1, NULL, 'd'},
-        {"seconds", 1, NULL, 't'},       {"warmup", 1, NULL, 'w'},    {"count", 1, NULL, 'n'},
-        {"write-percent", 1, NULL, 'm'}, {"spread", 1, NULL, 'g'},    {"rate", 1, NULL, 'r'},
-        {"idle", 1, NULL, 'i'},          {"rounds", 1, NULL, 'R'},    {"timeout", 1, NULL, 'T'},
-        {"pid", 1, NULL, 'P'},           {"first", 1, NULL, 'f'},
-        {NULL, 0, NULL, 0}};
-    int which = 0;
-    int letter;
-    while ((letter = getopt_long(argc, argv, "", table, &which)) != -1) {
-        take_option(options, table[which].name, letter, optarg);
+    for (int i = 0; i < argc; i += 2) {
+        if (strncmp(argv[i], "--", 2) != 0 || i + 1 == argc) {
+            fputs(usage, stderr);
+            exit(2);
+        }
+        take_option(options, argv[i] + 2, argv[i + 1]);
     }
-    if (options->server == NULL || optind != argc) {
+    if (options->server == NULL) {
         fputs(usage, stderr);
         exit(2);
     }
@@ -130,7 +150,7 @@ int main(int argc, char **argv)
         fputs(usage, stderr);
         return 2;
     }
-    parse_options(&options, argc - 1, argv + 1);
+    parse_options(&options, argc - 2, argv + 2);
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
         limit.rlim_cur = limit.rlim_max;

@@ -28,15 +28,15 @@ struct options {
     double seconds;        /* measured time */
     double warmup_seconds; /* before it, not measured */
     uint32_t write_percent;
-    const char *parent;     /* all znodes live under it */
-    uint32_t count;         /* number of znodes */
-    uint32_t first;         /* create: number of the first znode */
-    uint32_t spread;        /* children of each parent; 0: all in one parent */
-    double rate;            /* requests a second, 0: as fast as answers come */
-    uint32_t idle;          /* further connections that only ping */
-    uint32_t rounds;        /* watch mode: changes to measure */
-    uint32_t timeout_ms;    /* session timeout asked for */
-    uint32_t pid;           /* server process whose processor time is reported, 0: none */
+    const char *parent;  /* all znodes live under it */
+    uint32_t count;      /* number of znodes */
+    uint32_t first;      /* create: number of the first znode */
+    uint32_t spread;     /* children of each parent; 0: all in one parent */
+    double rate;         /* requests a second, 0: as fast as answers come */
+    uint32_t idle;       /* further connections that only ping */
+    uint32_t rounds;     /* watch mode: changes to measure */
+    uint32_t timeout_ms; /* session timeout asked for */
+    uint32_t pid;        /* server process whose processor time is reported, 0: none */
 };
 
 #define NODE_DIGITS 8
@@ -59,7 +59,8 @@ void layout_write_path(const struct layout *self, uint8_t *at, uint32_t index);
 void layout_patch(const struct layout *self, uint8_t *path, uint32_t index);
 
 /* A frame ready to be copied. */
-struct template {
+struct template
+{
     uint8_t *frame;
     uint32_t bytes;
     uint32_t path_at; /* offset of the path's first byte; 0 when there is no path */

@@ -152,8 +152,8 @@ static void flush_client(struct client *client)
             die("memory", "exhausted");
         }
         request->data = client->output.at;
-        uv_buf_t rest = uv_buf_init((char *)client->output.at + done,
-                                    (unsigned)(client->output.length - done));
+        uv_buf_t rest =
+            uv_buf_init((char *)client->output.at + done, (unsigned)(client->output.length - done));
         uv_write(request, stream, &rest, 1, on_written);
         client->output = (struct bytes){0};
     }

@@ -99,8 +99,7 @@ static void send_due(struct load *load, uint64_t start_ns, uint64_t now, uint64_
     uint32_t full = 0;
     while (*sent < due && full < load->options->connections) {
         uint32_t turn = (uint32_t)(*sent % load->options->connections) + full;
-        struct connection *connection =
-            &load->pool->connections[turn % load->options->connections];
+        struct connection *connection = &load->pool->connections[turn % load->options->connections];
         if (connection_in_flight(connection) >= load->options->outstanding) {
             full++;
             continue;
@@ -162,8 +161,7 @@ static double cpu_seconds(void)
            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-static void report(const struct load *load, double seconds, double cpu_share,
-                   double server_share)
+static void report(const struct load *load, double seconds, double cpu_share, double server_share)
 {
     const struct options *options = load->options;
     uint64_t requests = load->reads.count + load->writes.count;
@@ -171,11 +169,10 @@ static void report(const struct load *load, double seconds, double cpu_share,
            "\"data_bytes\":%u,\"count\":%u,\"idle\":%u,\"rate\":%.0f,\"seconds\":%.3f,"
            "\"requests\":%llu,\"requests_per_second\":%.1f,\"errors\":%llu,\"first_error\":%d,"
            "\"generator_cpu_percent\":%.1f,\"server_cpu_percent\":%.1f,",
-           options->operation_name, options->connections, options->outstanding,
-           options->data_bytes, options->count, options->idle, options->rate, seconds,
-           (unsigned long long)requests, (double)requests / seconds,
-           (unsigned long long)load->errors, (int)load->first_error, cpu_share * 100,
-           server_share * 100);
+           options->operation_name, options->connections, options->outstanding, options->data_bytes,
+           options->count, options->idle, options->rate, seconds, (unsigned long long)requests,
+           (double)requests / seconds, (unsigned long long)load->errors, (int)load->first_error,
+           cpu_share * 100, server_share * 100);
     histogram_print_json(&load->reads, "read_us");
     printf(",");
     histogram_print_json(&load->writes, "write_us");

@@ -15,6 +15,8 @@ import time
 from servers import Apache, BenchError, Moonkeeper, Nothing
 
 MILLION = 1_000_000
+DISTURBED_PERCENT = 25  # of a core, used by other processes
+REPEATS_MAX = 2
 IN_GROUPS = {"connections": 2, "outstanding": 512, "spread": 1000, "timeout": 600}
 
 
@@ -68,6 +70,20 @@ class Context:
         options.setdefault("warmup", self.warmup)
         return self.generator.run("load", server, **options)
 
+    def quiet_run(self, mode, server, **options):
+        """One run; a disturbed one is repeated a few times and the least disturbed one counts."""
+        best = None
+        for _ in range(1 + (0 if self.quick else REPEATS_MAX)):
+            if mode == "load":
+                result = self.load(server, **options)
+            else:
+                result = self.generator.run(mode, server, **options)
+            if best is None or result["foreign_cpu_percent"] < best["foreign_cpu_percent"]:
+                best = result
+            if best["foreign_cpu_percent"] <= DISTURBED_PERCENT:
+                break
+        return best
+
     def finish(self, server):
         """Ends a server of one workload and frees its disk space."""
         server.stop()
@@ -119,10 +135,7 @@ def measure_rounds(context, name, options, pick, mode="load"):
     samples = {server.name: [] for server in servers}
     for number in range(context.rounds):
         for server in in_turn(servers, number):
-            if mode == "load":
-                result = context.load(server, **options)
-            else:
-                result = context.generator.run(mode, server, **options)
+            result = context.quiet_run(mode, server, **options)
             samples[server.name].append(pick(result))
             context.report.sample(name, server.name, result)
             context.say(f"{name} round {number + 1}: {server.name} {pick(result):,.0f}")
@@ -314,6 +327,15 @@ def snapshot(context):
     context.finish(server)
 
 
+def place_of_creates(context, options):
+    """Options of a create run: a new parent, or the next numbers in the parent that is full."""
+    context.made += 1
+    if options.get("create_into"):
+        options["next"] = options.get("next", options["count"]) + 5 * MILLION
+        return {"parent": options["create_into"], "first": options["next"], "spread": 0}
+    return {"parent": f"/made-{context.made}", "spread": 0}
+
+
 def compare_sizes(context, what, small, large, cases):
     """Ratio of throughput, large to small case; each is (server, options)."""
     for name, operation in cases:
@@ -321,16 +343,13 @@ def compare_sizes(context, what, small, large, cases):
         for number in range(context.rounds):
             rates = {}
             for key, (server, options) in in_turn([("small", small), ("large", large)], number):
-                extra = dict(options)
-                if operation == "create":  # a place of its own for each run
-                    extra["parent"] = options["create_parent"] + f"{number}"
-                    extra["spread"] = 0
-                    if options.get("create_into"):
-                        extra["parent"] = options["create_into"]
-                        extra["first"] = options["count"] + number * 2 * MILLION
-                extra.pop("create_parent", None)
-                extra.pop("create_into", None)
-                result = context.load(server, operation=operation, **extra)
+                extra = {key: options[key] for key in ("count", "spread", "idle")
+                         if key in options}
+                if operation == "create":  # never repeated: the znodes are there then
+                    extra.update(place_of_creates(context, options))
+                    result = context.load(server, operation=operation, **extra)
+                else:
+                    result = context.quiet_run("load", server, operation=operation, **extra)
                 context.report.sample(f"{what}: {key}", server.name, result)
                 rates[key] = result["requests_per_second"]
             ratios.append(rates["large"] / rates["small"])
@@ -354,8 +373,8 @@ def children(context):
     large.start()
     fill(context, large, MILLION, spread=0)
     compare_sizes(context, "a million children of one node",
-                  (small, {"count": 1000, "create_parent": "/made"}),
-                  (large, {"count": MILLION, "create_parent": "/made", "create_into": "/bench"}),
+                  (small, {"count": 1000}),
+                  (large, {"count": MILLION, "create_into": "/bench"}),
                   ALL_CASES)
     context.finish(small)
     context.finish(large)
@@ -378,8 +397,8 @@ def large(context):
     big.start()
     fill(context, big, count)
     compare_sizes(context, "ten million znodes",
-                  (small, {"count": 1000, "create_parent": "/made"}),
-                  (big, {"count": count, "spread": 1000, "create_parent": "/made"}), ALL_CASES)
+                  (small, {"count": 1000}),
+                  (big, {"count": count, "spread": 1000}), ALL_CASES)
     context.finish(small)
     context.finish(big)
 
