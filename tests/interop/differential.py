@@ -477,10 +477,13 @@ class Player:
 SETTINGS = {"forceSync": "no"}
 
 
+RIGHT_SETTINGS = {}
+
+
 def start_pair(kinds):
     servers = []
-    for kind in kinds:
-        server = harness.KINDS[kind](SETTINGS)
+    for number, kind in enumerate(kinds):
+        server = harness.KINDS[kind](dict(SETTINGS, **(RIGHT_SETTINGS if number else {})))
         servers.append(server)
         server.start()
     return servers
@@ -563,9 +566,12 @@ def main():
     parser.add_argument("--replay", help="a file of steps that an earlier run wrote")
     parser.add_argument("--shrink", type=int, default=0, metavar="RUNS",
                         help="try to shorten a failing run with that many replays")
+    parser.add_argument("--right-set", action="append", default=[], metavar="KEY=VALUE",
+                        help="a setting of the right server only: the test must notice it")
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
     kinds = (options.left, options.right)
+    RIGHT_SETTINGS.update(setting.split("=", 1) for setting in options.right_set)
     tap = harness.Tap()
     for kind in set(kinds):
         if harness.missing(kind):

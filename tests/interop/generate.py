@@ -320,7 +320,7 @@ class Generator:
                             (0.55, self.set_acl), (0.64, self.multi), (0.66, self.multi_read)):
             if draw < limit:
                 return make()
-        if draw < 0.72:
+        if draw < 0.74:
             return self.watch_request(slot)
         return self.read(slot) if draw < 0.96 else self.odd()
 
@@ -435,13 +435,13 @@ class Generator:
                 steps = self.break_connection(slot)
             elif draw < 0.06:
                 steps = [self.authenticate(slot)]
-            elif draw < 0.075:
+            elif draw < 0.12:
                 steps = self.quota(slot)
-            elif draw < 0.085:
+            elif draw < 0.135:
                 steps = [self.batch(slot, [self.set_watches(slot)])]
-            elif draw < 0.095:
+            elif draw < 0.145:
                 steps = [{"do": "word", "word": self.pick(WORDS)}]
-            elif draw < 0.1:
+            elif draw < 0.15:
                 op = self.op(raw.SASL, "sasl", [raw.buffer(self.pick([b"", b"x"]))])
                 steps = [self.batch(slot, [op])]
             else:
