@@ -53,7 +53,7 @@ static void respond(struct replica *replica, struct connection *connection, int3
     replica_touch(replica, connection);
 }
 
-/* Unknown, expired, closing, or a wrong password: not told apart. */
+/* Unknown, expired, or a wrong password: not told apart. */
 static void refuse(struct replica *replica, struct connection *connection)
 {
     static const uint8_t zeros[PASSWORD_BYTES];
@@ -95,7 +95,12 @@ static void resume(struct replica *replica, struct connection *connection,
                    const struct mk_connect_request *request, int32_t timeout_ms)
 {
     struct session *session = session_find(replica, request->session_id);
-    if (!session || session->closing || !session->committed ||
+    if (session && session->closing) {
+        /* Its end is not durable yet: "expired" would be a promise. The client comes back. */
+        connection_drop(replica, connection);
+        return;
+    }
+    if (!session || !session->committed ||
         !password_matches(request->session_id, request->password)) {
         refuse(replica, connection);
         return;
