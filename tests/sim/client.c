@@ -235,6 +235,8 @@ static void from_server(struct sim_client *client)
 
 void client_deliver(struct sim_client *client)
 {
+    if (client->connected && client->sim->replica)
+        host_output(client->sim, client->connection);
     if (client->from_server.length > 0)
         from_server(client);
     else if (!client->connected)

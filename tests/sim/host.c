@@ -202,7 +202,7 @@ static void perform_snapshot(struct sim *sim)
     }
 }
 
-static void perform_connection(struct sim *sim, uint32_t number)
+void host_output(struct sim *sim, uint32_t number)
 {
     struct replica_link *link = replica_link(sim->replica, number);
     if (!link)
@@ -244,7 +244,7 @@ void host_perform(struct sim *sim)
         update->snapshot_begin = begin;
         update->snapshot_finish = finish;
         for (size_t i = 0; i < count && sim->replica; i++)
-            perform_connection(sim, touched[i]);
+            host_output(sim, touched[i]);
         mk_free(touched);
         if (sim->update.touched_count == 0 && sim->update.log_count == 0)
             return;

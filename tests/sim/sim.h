@@ -157,6 +157,8 @@ void host_kill(struct sim *sim);
 void host_feed(struct sim *sim, struct replica_event *event);
 void host_feed_simple(struct sim *sim, enum replica_event_type type, uint32_t connection);
 void host_perform(struct sim *sim);
+/* The socket takes some of a connection's output. */
+void host_output(struct sim *sim, uint32_t connection);
 void host_disk(struct sim *sim);     /* lets the log thread get on */
 void host_snapshot(struct sim *sim); /* lets the snapshot worker get on */
 
