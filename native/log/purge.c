@@ -103,6 +103,9 @@ int log_purge(const struct log_stores *stores, int keep, int64_t committed_zxid,
         return status;
     status = choose(stores->snapshots, &names, MK_MAX(keep, LOG_PURGE_KEEP_MIN), committed_zxid,
                     &result->oldest_kept_zxid, error);
+    /* What stands in the directory must be durable before what it replaces goes. */
+    if (status == 0 && result->oldest_kept_zxid >= 0)
+        status = store_sync_directory(stores->snapshots, error);
     if (status == 0 && result->oldest_kept_zxid >= 0) {
         status = purge_snapshots(stores, &names, result, error);
         if (status == 0)

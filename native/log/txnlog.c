@@ -14,8 +14,9 @@
 #include "log/names.h"
 #include "wire/errors.gen.h"
 
-#define BATCH_KEEP_BYTES (1u << 20)       /* buffer memory kept between flushes */
-#define STEP_MIN_BYTES (64u << 10)        /* first step of zeros in a new file */
+#define BATCH_KEEP_BYTES (1u << 20) /* buffer memory kept between flushes */
+#define STEP_MIN_BYTES (64u << 10)  /* first step of zeros in a new file */
+#define REWRITE_BYTES (64u << 10)
 #define PREALLOCATE_DEFAULT (4u << 20)
 
 struct txnlog {
@@ -72,19 +73,42 @@ static int mark_lower(struct txnlog *log, const struct txnlog_tail *tail, struct
     return result < 0 ? result : log_index_sync(log->index, error);
 }
 
-static int file_cut(struct store *logs, const char *name, uint64_t end, struct log_error *error)
+/* After a failed sync the kernel takes pages for clean that never reached the disk; a restarted
+ * process reads them from the cache all the same. Only writing them again brings them there. */
+static int file_rewrite(struct store_file *file, uint64_t from, uint64_t end,
+                        struct log_error *error)
+{
+    uint8_t *chunk = mk_alloc(REWRITE_BYTES);
+    int result = 0;
+    while (from < end && result == 0) {
+        size_t part = (size_t)MK_MIN(end - from, REWRITE_BYTES);
+        int64_t got = store_read(file, from, chunk, part, error);
+        if (got < 0)
+            result = (int)got;
+        else if (got < (int64_t)part)
+            result = log_error_set(error, MK_ERR_IO, "the newest log file became shorter");
+        else
+            result = store_write(file, from, chunk, part, error);
+        from += part;
+    }
+    mk_free(chunk);
+    return result;
+}
+
+static int file_settle(struct store *logs, const struct txnlog_tail *tail, struct log_error *error)
 {
     struct store_file *file;
-    int result = store_open(logs, name, STORE_UPDATE, &file, error);
+    int result = store_open(logs, tail->newest_file, STORE_UPDATE, &file, error);
     if (result < 0)
         return result;
     int64_t size = store_size(file, error);
     result = size < 0 ? (int)size : 0;
-    if (result == 0 && (uint64_t)size > end) {
-        result = store_truncate(file, end, error);
-        if (result == 0)
-            result = store_sync_full(file, error);
-    }
+    if (result == 0 && (uint64_t)size > tail->newest_file_end)
+        result = store_truncate(file, tail->newest_file_end, error);
+    if (result == 0)
+        result = file_rewrite(file, tail->newest_file_durable, tail->newest_file_end, error);
+    if (result == 0)
+        result = store_sync_full(file, error);
     store_close(file);
     return result;
 }
@@ -96,21 +120,18 @@ static int files_remove(struct store *logs, int64_t last_zxid, struct log_error 
     int result = log_names_list(logs, LOG_KIND_LOG, &names, error);
     if (result < 0)
         return result;
-    bool removed = false;
-    for (size_t i = names.count; i > 0 && result == 0 && names.items[i - 1].zxid > last_zxid; i--) {
+    for (size_t i = names.count; i > 0 && result == 0 && names.items[i - 1].zxid > last_zxid; i--)
         result = store_remove(logs, names.items[i - 1].name, error);
-        removed = true;
-    }
     log_names_fini(&names);
-    return result == 0 && removed ? store_sync_directory(logs, error) : result;
+    return result;
 }
 
-static int tail_cut(struct store *logs, const struct txnlog_tail *tail, struct log_error *error)
+static int tail_settle(struct store *logs, const struct txnlog_tail *tail, struct log_error *error)
 {
     int result = files_remove(logs, tail->last_zxid, error);
     if (result == 0 && tail->newest_file[0])
-        result = file_cut(logs, tail->newest_file, tail->newest_file_end, error);
-    return result;
+        result = file_settle(logs, tail, error);
+    return result == 0 ? store_sync_directory(logs, error) : result;
 }
 
 int txnlog_open(struct store *logs, const struct txnlog_options *options,
@@ -125,7 +146,7 @@ int txnlog_open(struct store *logs, const struct txnlog_options *options,
     if (result == 0)
         result = mark_lower(self, tail, error);
     if (result == 0)
-        result = tail_cut(logs, tail, error);
+        result = tail_settle(logs, tail, error);
     if (result < 0) {
         txnlog_free(self);
         return result;

@@ -33,13 +33,16 @@ struct txnlog_tail {
     uint32_t crc;
     char newest_file[64];     /* the newest one with an entry; "" if there is none */
     uint64_t newest_file_end; /* behind its last good entry; what follows is cut off */
+    uint64_t newest_file_durable; /* what lies before was certainly synced */
 };
 
 struct txnlog;
 
-/* Cuts padding or a torn tail off the newest file, removes files named beyond the last zxid (they
- * hold no entry), opens the durable mark (index.h). No log file is created before the first
- * entry is flushed. */
+/* Cuts padding or a torn tail off the newest file, makes what recovery read from it durable (it may
+ * have come from the cache of a process that died before its sync, or whose sync failed: so it
+ * is written again), removes files named beyond the last zxid (they hold no entry), opens the
+ * durable mark (index.h). When it returns 0, all that recovery found is durable and may be
+ * served. No log file is created before the first entry is flushed. */
 int txnlog_open(struct store *logs, const struct txnlog_options *options,
                 const struct txnlog_tail *tail, struct txnlog **log, struct log_error *error);
 /* Drops what was not flushed, closes the file; no write, no sync. */

@@ -33,8 +33,8 @@ static int length_read(struct txnlog_file *file, uint32_t *length, struct log_er
     return result;
 }
 
-/* A torn write leaves whole sectors unwritten, hence zero (the file was zeroed ahead) or beyond
- * its end; it never alters a byte. Bytes that are there but wrong are rot. */
+/* A torn write leaves sectors, or the last part of one, unwritten: hence zero (the file was zeroed
+ * ahead) or beyond its end; it never alters a byte. Bytes that are there but wrong are rot. */
 static int judge_ours(struct txnlog_file *file, const struct txnlog_traces *traces,
                       struct judgement *judgement, struct log_error *error)
 {

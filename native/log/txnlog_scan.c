@@ -161,6 +161,7 @@ static int file_end(struct txnlog_scan *scan, struct log_error *error)
     if (file->entries) {
         memcpy(scan->tail.newest_file, end->file, sizeof end->file);
         scan->tail.newest_file_end = file->position;
+        scan->tail.newest_file_durable = file->trailers ? file->durable : file->position;
         scan->newest_ours = file->trailers;
     }
     txnlog_file_close(file);

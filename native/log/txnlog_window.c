@@ -10,6 +10,8 @@
 #define WINDOW_BYTES (1u << 20)
 /* Work that the search for an entry may spend on checksums of what only looks like one. */
 #define SEARCH_SUM_BYTES_MAX (256u << 20)
+/* Memory is copied, and read by devices, in steps that are multiples of this. */
+#define TEAR_BYTES 8u
 
 int txnlog_window(struct txnlog_file *file, uint64_t offset, size_t size, const uint8_t **bytes,
                   struct log_error *error)
@@ -141,7 +143,7 @@ int txnlog_find_entry(struct txnlog_file *file, uint64_t *at, struct log_error *
             if (result < 0)
                 return result;
             const uint8_t *payload = bytes + TXNLOG_PREFIX_BYTES;
-            if (payload[length] == TXNLOG_END_BYTE) {
+            if (payload[length] == TXNLOG_LAST_BYTE) {
                 budget -= length;
                 if (mk_adler32(1, payload, length) == mk_load_u64(bytes)) {
                     *at = offset;
@@ -154,6 +156,8 @@ int txnlog_find_entry(struct txnlog_file *file, uint64_t *at, struct log_error *
     return 0;
 }
 
+/* What is lost of a sector is lost from some point to its end. The entry's last byte is never
+ * zero; in front of another sector's end a few zeros may be data, eight are taken as a sign. */
 int txnlog_find_lost_sector(struct txnlog_file *file, uint64_t end, uint64_t until, bool *lost,
                             struct log_error *error)
 {
@@ -161,14 +165,14 @@ int txnlog_find_lost_sector(struct txnlog_file *file, uint64_t end, uint64_t unt
     end = MK_MIN(end, file->size);
     uint64_t at = file->position + 4; /* the first four bytes of an entry are always zero */
     while (at < MK_MIN(end, until) && !*lost) {
-        uint64_t next = (at / LOG_SECTOR_BYTES + 1) * LOG_SECTOR_BYTES;
-        size_t part = (size_t)(MK_MIN(next, end) - at);
+        uint64_t next = MK_MIN((at / LOG_SECTOR_BYTES + 1) * LOG_SECTOR_BYTES, end);
+        size_t run = next == end ? 1 : (size_t)MK_MIN(next - at, TEAR_BYTES);
         const uint8_t *bytes;
-        int result = txnlog_window(file, at, part, &bytes, error);
+        int result = txnlog_window(file, next - run, run, &bytes, error);
         if (result < 0)
             return result;
-        *lost = all_zero(bytes, part);
-        at += part;
+        *lost = all_zero(bytes, run);
+        at = next;
     }
     return 0;
 }

@@ -24,8 +24,8 @@ int txnlog_find_trailers(struct txnlog_file *file, struct txnlog_traces *traces,
                          struct log_error *error);
 /* *at = a whole good entry behind the position (in a file without trailers); 0: none found. */
 int txnlog_find_entry(struct txnlog_file *file, uint64_t *at, struct log_error *error);
-/* *lost: some sector of the entry from the position to `end` is all zeros, as if it was never
- * written. Only sectors that begin before `until` are looked at. */
+/* *lost: some sector of the entry from the position to `end` ends in zeros, as if it (or its last
+ * part) was never written. Only sectors that begin before `until` are looked at. */
 int txnlog_find_lost_sector(struct txnlog_file *file, uint64_t end, uint64_t until, bool *lost,
                             struct log_error *error);
 

@@ -14,8 +14,11 @@
 
 struct memory_inode {
     int references; /* open files and directory entries, current and durable */
-    bool poisoned;  /* a sync failed: what it held never becomes durable */
     uint8_t *data, *durable;
+    /* Per sector: a sync failed with it, so the kernel holds it for clean though it never reached
+     * the device; only writing it again makes the next sync count. NULL: none. */
+    uint8_t *poisoned;
+    size_t poisoned_count;
     size_t size, capacity, durable_size;
 };
 
@@ -72,6 +75,7 @@ static void inode_unref(struct memory_inode *inode)
         return;
     mk_free(inode->data);
     mk_free(inode->durable);
+    mk_free(inode->poisoned);
     mk_free(inode);
 }
 
@@ -86,13 +90,51 @@ static void inode_resize(struct memory_inode *inode, size_t size)
     inode->size = size;
 }
 
+static void inode_unpoison(struct memory_inode *inode)
+{
+    mk_free(inode->poisoned);
+    inode->poisoned = NULL;
+    inode->poisoned_count = 0;
+}
+
 static void inode_persist(struct memory_inode *inode)
 {
-    mk_free(inode->durable);
-    inode->durable = mk_alloc(inode->size);
+    uint8_t *image = mk_alloc(inode->size);
     if (inode->size)
-        memcpy(inode->durable, inode->data, inode->size);
+        memcpy(image, inode->data, inode->size);
+    for (size_t i = 0; i < inode->poisoned_count; i++) {
+        size_t at = i * LOG_SECTOR_BYTES;
+        if (!inode->poisoned[i] || at >= inode->size)
+            continue;
+        size_t part = MK_MIN(inode->size - at, (size_t)LOG_SECTOR_BYTES);
+        memset(image + at, 0, part);
+        if (at < inode->durable_size)
+            memcpy(image + at, inode->durable + at, MK_MIN(part, inode->durable_size - at));
+    }
+    mk_free(inode->durable);
+    inode->durable = image;
     inode->durable_size = inode->size;
+}
+
+/* A sync failed: what differs from the durable image now passes for clean. */
+static void inode_poison(struct memory_inode *inode)
+{
+    inode_unpoison(inode);
+    inode->poisoned_count = (inode->size + LOG_SECTOR_BYTES - 1) / LOG_SECTOR_BYTES;
+    inode->poisoned = mk_calloc(inode->poisoned_count, 1);
+    for (size_t i = 0; i < inode->poisoned_count; i++) {
+        size_t at = i * LOG_SECTOR_BYTES;
+        size_t part = MK_MIN(inode->size - at, (size_t)LOG_SECTOR_BYTES);
+        inode->poisoned[i] = at + part > inode->durable_size ||
+                             memcmp(inode->data + at, inode->durable + at, part) != 0;
+    }
+}
+
+static void inode_written(struct memory_inode *inode, uint64_t offset, size_t size)
+{
+    for (size_t i = offset / LOG_SECTOR_BYTES;
+         size && i <= (offset + size - 1) / LOG_SECTOR_BYTES && i < inode->poisoned_count; i++)
+        inode->poisoned[i] = 0;
 }
 
 static struct memory_entry *directory_find(const struct memory_directory *directory,
@@ -180,7 +222,7 @@ static void change_add(struct memory_store *memory, const char *from, const char
 
 /* --- faults ----------------------------------------------------------------------------------- */
 
-enum outcome { OUTCOME_DO, OUTCOME_FAIL, OUTCOME_CRASH };
+enum memory_outcome { OUTCOME_DO, OUTCOME_FAIL, OUTCOME_CRASH };
 
 static int dead(struct memory_store *memory, struct log_error *error)
 {
@@ -195,7 +237,7 @@ static int fails(struct memory_store *memory, const char *what, struct log_error
                          code == MK_ERR_NO_SPACE ? "full disk" : "disk error");
 }
 
-static enum outcome outcome_of(struct memory_store *memory, enum memory_call call)
+static enum memory_outcome outcome_of(struct memory_store *memory, enum memory_call call)
 {
     memory->counts[call]++;
     uint64_t number = ++memory->calls;
@@ -256,7 +298,7 @@ static int memory_open(struct store *store, const char *name, enum store_mode mo
     if (mode == STORE_CREATE) {
         if (inode)
             return log_error_set(error, MK_ERR_IO, "cannot create %s: it exists", name);
-        enum outcome outcome = outcome_of(memory, MEMORY_OPEN);
+        enum memory_outcome outcome = outcome_of(memory, MEMORY_OPEN);
         if (outcome == OUTCOME_FAIL)
             return fails(memory, "create a file", error);
         inode = mk_calloc(1, sizeof *inode);
@@ -308,10 +350,12 @@ static int put(struct store_file *file, uint64_t offset, const void *data, size_
     struct memory_inode *inode = file_of(file)->inode;
     if (file_dead(file))
         return dead(memory, error);
-    enum outcome outcome = outcome_of(memory, call);
+    enum memory_outcome outcome = outcome_of(memory, call);
     size_t part = size;
-    if (outcome != OUTCOME_DO)
+    if (outcome != OUTCOME_DO) { /* memory is copied in aligned words: the cut lies between two */
         part = size ? (size_t)mk_rand_below(&memory->rand, size) : 0;
+        part -= MK_MIN(part, (size_t)((offset + part) % 8));
+    }
     uint64_t end = offset + part, grown = end > inode->size ? end - inode->size : 0;
     uint64_t used = bytes_used(memory);
     bool full = memory->faults.bytes_max && used + grown > memory->faults.bytes_max;
@@ -326,6 +370,7 @@ static int put(struct store_file *file, uint64_t offset, const void *data, size_
             memcpy(inode->data + offset, data, part);
         else
             memset(inode->data + offset, 0, part);
+        inode_written(inode, offset, part);
     }
     if (full)
         return log_error_set(error, MK_ERR_NO_SPACE, "cannot write: simulated full disk");
@@ -352,15 +397,14 @@ static int memory_sync(struct store_file *file, struct log_error *error)
     struct memory_inode *inode = file_of(file)->inode;
     if (file_dead(file))
         return dead(memory, error);
-    enum outcome outcome = outcome_of(memory, MEMORY_SYNC);
+    enum memory_outcome outcome = outcome_of(memory, MEMORY_SYNC);
     if (outcome == OUTCOME_CRASH)
         return dead(memory, error);
     if (outcome == OUTCOME_FAIL) {
-        inode->poisoned = true;
+        inode_poison(inode);
         return fails(memory, "make durable", error);
     }
-    if (!inode->poisoned)
-        inode_persist(inode);
+    inode_persist(inode);
     return 0;
 }
 
@@ -374,7 +418,7 @@ static int memory_truncate(struct store_file *file, uint64_t size, struct log_er
     struct memory_store *memory = memory_of(file->store);
     if (file_dead(file))
         return dead(memory, error);
-    enum outcome outcome = outcome_of(memory, MEMORY_TRUNCATE);
+    enum memory_outcome outcome = outcome_of(memory, MEMORY_TRUNCATE);
     if (outcome == OUTCOME_FAIL)
         return fails(memory, "cut a file", error);
     inode_resize(file_of(file)->inode, (size_t)size);
@@ -398,7 +442,7 @@ static int move(struct store *store, const char *from, const char *to, enum memo
     struct memory_entry *entry = directory_find(&memory->now, from);
     if (!entry)
         return log_error_set(error, MK_ERR_NOT_FOUND, "%s: no such file", from);
-    enum outcome outcome = outcome_of(memory, call);
+    enum memory_outcome outcome = outcome_of(memory, call);
     if (outcome == OUTCOME_FAIL)
         return fails(memory, to ? "rename" : "remove", error);
     char name[NAME_BYTES];
@@ -423,7 +467,7 @@ static int memory_sync_directory(struct store *store, struct log_error *error)
     struct memory_store *memory = memory_of(store);
     if (memory->crashed)
         return dead(memory, error);
-    enum outcome outcome = outcome_of(memory, MEMORY_SYNC_DIRECTORY);
+    enum memory_outcome outcome = outcome_of(memory, MEMORY_SYNC_DIRECTORY);
     if (outcome == OUTCOME_CRASH)
         return dead(memory, error);
     if (outcome == OUTCOME_FAIL)
@@ -490,14 +534,16 @@ static void inode_crash(struct memory_store *memory, struct memory_inode *inode,
     size_t size = lucky(memory, keep) ? inode->size : inode->durable_size;
     for (size_t at = 0; at < inode->size; at += LOG_SECTOR_BYTES) {
         size_t part = MK_MIN(inode->size - at, (size_t)LOG_SECTOR_BYTES);
-        if (lucky(memory, keep))
+        bool poisoned = at / LOG_SECTOR_BYTES < inode->poisoned_count &&
+                        inode->poisoned[at / LOG_SECTOR_BYTES];
+        if (!poisoned && lucky(memory, keep))
             memcpy(image + at, inode->data + at, part);
     }
     inode_resize(inode, size);
     if (size)
         memcpy(inode->data, image, size);
     mk_free(image);
-    inode->poisoned = false;
+    inode_unpoison(inode);
     inode_persist(inode);
 }
 

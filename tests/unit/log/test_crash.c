@@ -60,7 +60,6 @@ static int revive(struct life *life)
                  (long long)machine->last_zxid);
         return -1;
     }
-    life->acknowledged = machine->last_zxid;
     return 0;
 }
 
@@ -83,6 +82,8 @@ static void run_lives(uint64_t seed, int lives, int *cuts)
         if (result == 0)
             result = machine_open(machine, mk_rand_next(&life.rand),
                                   steps_ahead[mk_rand_below(&life.rand, 4)]);
+        if (result == 0) /* what recovery found may be served now */
+            life.acknowledged = machine->last_zxid;
         while (result == 0)
             result = step(&life);
         ++*cuts;
