@@ -52,9 +52,10 @@ static int judge_ours(struct txnlog_file *file, const struct txnlog_traces *trac
         end = file->position + TXNLOG_FRAME_BYTES;
         if (length <= TXNLOG_ENTRY_BYTES_MAX + TRAILER_BYTES)
             end += length;
-        if (end > file->size)
-            return settle(judgement, TXNLOG_VERDICT_TORN, "the file ends inside its last entry");
     }
+    /* Also when all but the last byte of the entry was written: its trailer told the end. */
+    if (end > file->size)
+        return settle(judgement, TXNLOG_VERDICT_TORN, "the file ends inside its last entry");
     bool lost;
     result = txnlog_find_lost_sector(file, end, until, &lost, error);
     if (result < 0)
