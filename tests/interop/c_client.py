@@ -29,16 +29,20 @@ def main():
     if reason:
         tap.skip("C client", reason)
         return tap.done()
-    with harness.KINDS[options.server]({"forceSync": "no"}) as server:
-        try:
-            status = subprocess.run([program(), "127.0.0.1:%d" % server.port],
-                                    timeout=100).returncode
-        except subprocess.TimeoutExpired:
-            tap.ok(False, "the C client ends in time")
-            return tap.done()
+    server = harness.KINDS[options.server]({"forceSync": "no"})
+    server.start()
+    try:
+        status = subprocess.run([program(), "127.0.0.1:%d" % server.port], timeout=100).returncode
         if status not in (0, 1):
             tap.ok(False, "the C client ends well", "status %d" % status)
-            return tap.done()
+            status = tap.done()
+    except subprocess.TimeoutExpired:
+        tap.ok(False, "the C client ends in time")
+        status = tap.done()
+    if status:
+        server.keep("the C client test failed")
+    else:
+        server.remove()
     return status
 
 

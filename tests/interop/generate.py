@@ -159,26 +159,27 @@ class Generator:
             marks.append("ttl-flag")
         return self.op(opcode, {1: "create", 15: "create2", 19: "createContainer",
                                 21: "createTTL"}[opcode], parts + [tail], path, data, acl, flags,
-                       ttl, path=path, marks=marks)
+                       ttl, path=path, marks=marks,
+                       risky=bool(marks) or path is None or acl in BAD_ACLS)
 
     def delete(self):
         path = self.path() if self.chance(0.6) else {"made": self.random.randrange(1000)}
         version = self.version(path)
         return self.op(raw.DELETE, "delete", [self.path_part(path), self.version_part(version)],
-                       path, version)
+                       path, version, risky=path is None)
 
     def set_data(self):
         path, data = self.path(), self.data()
         version = self.version(path)
         return self.op(raw.SET_DATA, "setData", [self.path_part(path), raw.buffer(data),
                                                  self.version_part(version)],
-                       path, data, version, path=path)
+                       path, data, version, path=path, risky=path is None)
 
     def check(self):
         path = self.path()
         version = self.version(path)
         return self.op(raw.CHECK, "check", [self.path_part(path), self.version_part(version)],
-                       path, version)
+                       path, version, risky=path is None)
 
     def set_acl(self):
         path = self.path()
@@ -206,7 +207,7 @@ class Generator:
 
     def multi(self):
         size = self.pick([0, 1, 2, 2, 3, 3, 4, 6, 10]) if self.chance(0.97) else 60
-        parts, marks, body = [], [], []
+        parts, marks, body, risky = [], [], [], False
         deep = self.good_path()
         for index in range(size):
             if size == 60:
@@ -217,6 +218,7 @@ class Generator:
                                   self.delete, self.check])
                 part = part(True) if part == self.create else part()
             marks += part.get("marks", [])
+            risky = risky or part.get("risky", False)
             body += [raw.multi_header(part["op"], 0, -1)] + part["body"]
             parts.append(part["text"])
         if self.chance(0.03):
@@ -231,7 +233,8 @@ class Generator:
             end = self.pick([b"", raw.MULTI_END[:5]])
             marks.append("malformed")
         body = [bytes.fromhex(part) if isinstance(part, str) else part for part in body + [end]]
-        return self.op(raw.MULTI, "multi [%s]" % "; ".join(parts), body, marks=marks)
+        return self.op(raw.MULTI, "multi [%s]" % "; ".join(parts), body, marks=marks,
+                       risky=risky or bool(marks))
 
     def multi_read(self):
         body, texts = [], []
@@ -448,14 +451,16 @@ class Generator:
                 count = self.pick([1, 1, 2, 4, 8, 16, 24])
                 ops = [self.one(slot) for _ in range(count)]
                 # A multi that fails behind pipelined writes may leave Apache with a stale view
-                # of the nodes that it names, so a multi comes first or alone.
-                multis = [op for op in ops if op["op"] == raw.MULTI]
+                # of the nodes that it names, so a multi comes first. One that may end in -5 is
+                # alone: what its first parts did stays visible to the writes behind it.
+                multis = [op for op in ops if op["op"] == raw.MULTI and not op.get("risky")]
+                risky = [op for op in ops if op["op"] == raw.MULTI and op.get("risky")]
                 # And Apache checks a write behind a pipelined setACL against the old ACL as long as
                 # the new one is not committed, so setACL comes last.
                 acls = [op for op in ops if op["op"] == raw.SET_ACL]
                 ops = [op for op in ops if op["op"] not in (raw.MULTI, raw.SET_ACL)]
                 steps = [self.batch(slot, multis[:1] + ops + acls[:1])]
-                steps += [self.batch(slot, [op]) for op in multis[1:] + acls[1:]]
+                steps += [self.batch(slot, [op]) for op in multis[1:] + risky + acls[1:]]
             for step in steps:
                 made += len(step.get("ops", ()))
                 yield step

@@ -37,6 +37,7 @@ SUITES = {
     "conversations": (served("conversations.py"), 120),
     "c_client": (served("c_client.py"), 120),
     "zkcli": (served("zkcli.py"), 120),
+    "curator": (served("curator.py"), 180),
     "differential": (differential, 600),
     "crash": (served("crash.py", ("--rounds", "10"), ("--rounds", "2")), 600),
     "garbage": (served("garbage.py", ("--megabytes", "32"), ("--megabytes", "4")), 600),
