@@ -12,10 +12,12 @@
 #include "wire/errors.gen.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #define EXIT_LOG_FAILED 74 /* EX_IOERR */
 #define IDLE_AFTER_NS (20u * 1000 * 1000)
+#define SYNC_WEIGHT 8 /* of the past in the usual time of a sync */
 
 struct entry_list {
     struct replica_log_entry *items;
@@ -34,6 +36,9 @@ struct disk {
     int64_t durable_zxid;
     bool stop, sleeping;
     struct disk_figures figures;
+    /* Hints, read without the mutex. */
+    atomic_bool idle;
+    atomic_uint_least64_t sync_ns;
     /* The thread's. */
     struct entry_list writing;
     bool idle_work; /* txnlog_idle has something to do */
@@ -53,7 +58,10 @@ _Noreturn static void disk_failed(struct disk *disk, const struct log_error *err
 
 static void count_sync(struct disk *disk, uint64_t started_ns, size_t entries)
 {
-    uint64_t elapsed_us = (uv_hrtime() - started_ns) / 1000;
+    uint64_t elapsed_ns = uv_hrtime() - started_ns, elapsed_us = elapsed_ns / 1000;
+    uint64_t usual_ns = atomic_load_explicit(&disk->sync_ns, memory_order_relaxed);
+    usual_ns += elapsed_ns / SYNC_WEIGHT - usual_ns / SYNC_WEIGHT;
+    atomic_store_explicit(&disk->sync_ns, usual_ns, memory_order_relaxed);
     int32_t warning_ms = disk->server->options.slow_sync_warning_ms;
     if (warning_ms > 0 && elapsed_us >= (uint64_t)warning_ms * 1000)
         mk_trace(disk->server->trace, MK_LEVEL_WARN, "log",
@@ -124,6 +132,7 @@ static void run(void *argument)
         write_batch(disk);
         uv_mutex_lock(&disk->mutex);
         disk->durable_zxid = disk->writing.items[disk->writing.count - 1].zxid;
+        atomic_store_explicit(&disk->idle, disk->gathering.count == 0, memory_order_relaxed);
         uv_mutex_unlock(&disk->mutex);
         uv_async_send(&disk->async);
         uv_mutex_lock(&disk->mutex);
@@ -159,6 +168,8 @@ int disk_new(struct server *server, struct txnlog *log, struct disk **result)
     disk->log = log;
     disk->durable_zxid = disk->told_zxid = txnlog_durable_zxid(log);
     disk->idle_work = true;
+    atomic_init(&disk->idle, true);
+    atomic_init(&disk->sync_ns, 0);
     MK_ASSERT(uv_mutex_init(&disk->mutex) == 0);
     MK_ASSERT(uv_cond_init(&disk->wake) == 0);
     int error = uv_async_init(server->loop, &disk->async, on_durable);
@@ -188,9 +199,20 @@ void disk_submit(struct disk *disk, const struct replica_log_entry *entries, siz
     memcpy(list->items + list->count, entries, count * sizeof *entries);
     list->count += count;
     bool wake = disk->sleeping;
+    atomic_store_explicit(&disk->idle, false, memory_order_relaxed);
     uv_mutex_unlock(&disk->mutex);
     if (wake)
         uv_cond_signal(&disk->wake);
+}
+
+bool disk_is_idle(const struct disk *disk)
+{
+    return atomic_load_explicit(&disk->idle, memory_order_relaxed);
+}
+
+uint64_t disk_sync_ns(const struct disk *disk)
+{
+    return atomic_load_explicit(&disk->sync_ns, memory_order_relaxed);
 }
 
 void disk_stop(struct disk *disk)

@@ -29,6 +29,33 @@ static int64_t wall_clock_ms(struct server *server)
     return server->wall_ms;
 }
 
+static void submit_log(struct server *server)
+{
+    struct replica_update *update = &server->update;
+    if (update->log_count == 0)
+        return;
+    if (server->disk)
+        disk_submit(server->disk, update->log, update->log_count);
+    else
+        server->memory_durable_zxid = update->log[update->log_count - 1].zxid;
+    update->log_count = 0;
+}
+
+/* In a long turn the log thread need not wait for its end: it gets what there is once the turn
+ * has taken as long as a sync does. Not sooner, or a short turn would cost two syncs. */
+static void submit_log_early(struct server *server)
+{
+    if (!server->disk || server->update.log_count == 0 || !disk_is_idle(server->disk))
+        return;
+    uint64_t now_ns = uv_hrtime();
+    if (server->gathering_since_ns == 0)
+        server->gathering_since_ns = now_ns;
+    else if (now_ns - server->gathering_since_ns >= disk_sync_ns(server->disk)) {
+        submit_log(server);
+        server->gathering_since_ns = now_ns;
+    }
+}
+
 void server_feed(struct server *server, struct replica_event *event)
 {
     server->update.consumed = 0;
@@ -38,6 +65,7 @@ void server_feed(struct server *server, struct replica_event *event)
     event->wall_ms = wall_clock_ms(server);
     replica_step(server->replica, event, &server->update);
     server->turn_pending = true;
+    submit_log_early(server);
 }
 
 void server_feed_simple(struct server *server, enum replica_event_type type, uint32_t connection)
@@ -76,17 +104,6 @@ static void answer_command(struct server *server, const struct replica_command *
         server_answer(server, command->connection, mk_bytes_of("", 0));
 }
 
-static void submit_log(struct server *server)
-{
-    const struct replica_update *update = &server->update;
-    if (update->log_count == 0)
-        return;
-    if (server->disk)
-        disk_submit(server->disk, update->log, update->log_count);
-    else
-        server->memory_durable_zxid = update->log[update->log_count - 1].zxid;
-}
-
 /* One update. It is taken out of the way first: what is done here may make further steps, whose
  * update is the next round's. */
 static void perform_update(struct server *server)
@@ -94,6 +111,7 @@ static void perform_update(struct server *server)
     struct replica_update *update = &server->update;
     server->turn_pending = false;
     submit_log(server);
+    server->gathering_since_ns = 0;
     if (server->snapshots)
         snapshots_submit(server->snapshots, update);
     else if (update->snapshot_begin)

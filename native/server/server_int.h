@@ -29,6 +29,7 @@ struct server {
     bool turn_pending;            /* a step was made since the last perform */
     bool wall_known; /* wall_ms was read in this turn */
     int64_t wall_ms;
+    uint64_t gathering_since_ns; /* the turn's first log entry, or the last early submit; 0: none */
     int64_t timer_at_ms; /* when the tick timer fires; INT64_MAX: not armed */
     uint32_t *touched;   /* scratch of perform */
     size_t touched_capacity;

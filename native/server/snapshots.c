@@ -97,7 +97,7 @@ static void give_up(struct snapshots *snapshots, const struct log_error *error)
 static void purge(struct snapshots *snapshots, int64_t committed_zxid)
 {
     struct server *server = snapshots->server;
-    struct log_stores stores = {.snapshots = server->snapshot_store, .logs = server->log_store};
+    struct log_stores stores = {.snapshots = snapshots->paced, .logs = server->log_store};
     struct log_purge_result result;
     struct log_error error;
     int keep = (int)MK_MAX(server->options.snapshots_retained, (uint32_t)LOG_PURGE_KEEP_MIN);

@@ -61,13 +61,7 @@ static void filter_close(struct store_file *file)
     mk_free(file_of(file));
 }
 
-static int64_t filter_read(struct store_file *file, uint64_t offset, void *data, size_t size,
-                           struct log_error *error)
-{
-    return store_read(file_of(file)->inner, offset, data, size, error);
-}
-
-/* Naps until `size` more bytes may be written. */
+/* Naps until `size` more bytes may be read or written. */
 static void wait_for_turn(struct filter *filter, size_t size)
 {
     if (filter->options.bytes_per_second == 0)
@@ -83,6 +77,13 @@ static void wait_for_turn(struct filter *filter, size_t size)
     }
     filter->earliest_ns +=
         (uint64_t)((double)size * NANOSECONDS / (double)filter->options.bytes_per_second);
+}
+
+static int64_t filter_read(struct store_file *file, uint64_t offset, void *data, size_t size,
+                           struct log_error *error)
+{
+    wait_for_turn(filter_of(file->store), size);
+    return store_read(file_of(file)->inner, offset, data, size, error);
 }
 
 static int filter_write(struct store_file *file, uint64_t offset, const void *data, size_t size,
@@ -119,6 +120,11 @@ static int filter_sync_full(struct store_file *file, struct log_error *error)
     if (filter_of(file->store)->options.skip_sync)
         return 0;
     return store_sync_full(file_of(file)->inner, error);
+}
+
+static void filter_forget_cache(struct store_file *file)
+{
+    store_forget_cache(file_of(file)->inner);
 }
 
 static int filter_truncate(struct store_file *file, uint64_t size, struct log_error *error)
@@ -166,6 +172,7 @@ static const struct store_calls filter_calls = {
     .write_zeros = filter_write_zeros,
     .sync_data = filter_sync_data,
     .sync_full = filter_sync_full,
+    .forget_cache = filter_forget_cache,
     .truncate = filter_truncate,
     .size = filter_size,
     .rename = filter_rename,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A store in front of another that changes one thing: it paces writes (for the snapshot worker,
+/* A store in front of another that changes one thing: it paces reads and
+ * writes (for the snapshot worker,
  * whose gigabytes must not stand before the log's syncs), or leaves out syncs (forceSync=no). */
 #ifndef SERVER_STORE_FILTER_H
 #define SERVER_STORE_FILTER_H
@@ -9,7 +10,7 @@
 struct store_filter_options {
     bool skip_sync;            /* sync calls of files return at once */
     uint64_t sync_every_bytes; /* a sync after so many written bytes; 0: none */
-    uint64_t bytes_per_second; /* of writes; 0: unlimited */
+    uint64_t bytes_per_second; /* read or written; 0: unlimited */
     /* Asked while a write waits for its turn: true ends the waiting. May be NULL. */
     bool (*hurry)(void *context);
     void *context;
