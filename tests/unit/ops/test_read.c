@@ -250,19 +250,26 @@ static void test_set_watches(void **state)
     assert_int_equal(create(&f, "/child/c"), 0);
 
     mk_write_long(&f.request, seen);
-    put_list(&f, "/gone", "/data", "/old");
+    put_list(&f, "/child", "/data", "/old"); /* /child was made at just that zxid */
     put_list(&f, "/gone", "/old", NULL);
     put_list(&f, "/gone", "/child", "/old");
     assert_int_equal(send_read(&f, MK_OP_SET_WATCHES), 0);
     assert_int_equal(f.reply.length, 0);
-    assert_changes(&f.events, "2 /gone, 3 /data, 1 /old, 2 /gone, 4 /child");
+    assert_changes(&f.events, "3 /data, 1 /old, 2 /gone, 4 /child");
     assert_int_equal(f.events.items[0].acl, ACL_OPEN_UNSAFE);
     assert_true(has_watch(&f, "/old", MK_WATCHER_DATA));
     assert_true(has_watch(&f, "/old", MK_WATCHER_CHILDREN));
     assert_true(has_watch(&f, "/gone", MK_WATCHER_DATA));
     assert_false(has_watch(&f, "/gone", MK_WATCHER_CHILDREN));
     assert_false(has_watch(&f, "/data", MK_WATCHER_ANY));
-    assert_false(has_watch(&f, "/child", MK_WATCHER_ANY));
+    assert_true(has_watch(&f, "/child", MK_WATCHER_DATA));
+    assert_false(has_watch(&f, "/child", MK_WATCHER_CHILDREN));
+    mk_write_long(&f.request, seen);
+    put_list(&f, "/gone", NULL, NULL);
+    put_list(&f, NULL, NULL, NULL);
+    put_list(&f, NULL, NULL, NULL);
+    assert_int_equal(send_read(&f, MK_OP_SET_WATCHES), 0);
+    assert_changes(&f.events, "2 /gone");
 
     mk_write_long(&f.request, 0);
     for (int i = 0; i < 3; i++)

@@ -127,6 +127,56 @@ static void test_close_replayed(void **state)
     fixture_fini(&f);
 }
 
+/* No list, but a digest behind it (closeSessionTxn.enabled=false): the digest is left to read. */
+static void test_close_without_record(void **state)
+{
+    static const uint8_t digest[] = {0, 0, 0, 2, 0, 0, 0, 1, 0xd2, 0xc6, 0x14, 0xd4};
+    struct fixture f;
+    (void)state;
+    fixture_init(&f);
+    struct op_apply apply = {.tree = f.tree, .arena = &f.arena};
+    struct mk_txn_header header = {SESSION, 0, 50, 1, MK_OP_CLOSE_SESSION};
+    struct mk_reader reader;
+    mk_reader_init(&reader, digest, sizeof digest, &f.arena);
+    struct op_result result;
+    assert_int_equal(op_apply(&apply, &header, &reader, &result), 0);
+    assert_int_equal(mk_reader_left(&reader), sizeof digest);
+    assert_int_equal(reader.error, 0);
+    assert_int_equal(tree_session_count(f.tree), 0);
+    fixture_fini(&f);
+}
+
+/* A multi with one error in it has no effect, wherever the error is. */
+static void test_failed_multi_applied(void **state)
+{
+    struct fixture f;
+    (void)state;
+    fixture_init(&f);
+    struct mk_txn_header header = {SESSION, 0, 50, 1, MK_OP_MULTI};
+    struct op_result result;
+    assert_int_equal(create(&f, "/gut"), 0);
+    op_changes_clear(&f.changes, tree_acls(f.tree));
+    mk_buffer_clear(&f.txn);
+    mk_write_int(&f.txn, 3);
+    for (int i = 0; i < 3; i++) {
+        mk_write_int(&f.txn, i == 1 ? MK_OP_ERROR : MK_OP_DELETE);
+        mk_write_int(&f.txn, i == 1 ? 4 : 8);
+        if (i == 1)
+            mk_write_int(&f.txn, MK_ERR_NO_NODE);
+        else
+            mk_write_string(&f.txn, "/gut");
+    }
+    apply_bytes(&f, &header, keep(&f), &result);
+    assert_true(is_there(&f, "/gut"));
+    assert_changes(&f.changes, "");
+    assert_int_equal(result.error, 0);
+    mk_buffer_clear(&f.reply);
+    op_write_reply(&f.reply, MK_OP_MULTI, &result);
+    assert_hex(&f.reply, "ffffffff 00 00000000 00000000 ffffffff 00 ffffff9b ffffff9b"
+                         "ffffffff 00 fffffffe fffffffe ffffffff 01 ffffffff");
+    fixture_fini(&f);
+}
+
 /* Transactions that meet a tree from the future change nothing that is not theirs (6.2). */
 static void test_idempotent_replay(void **state)
 {
@@ -215,9 +265,14 @@ static void test_ttl_that_kills_apache(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_session_table),  cmocka_unit_test(test_close_with_changes_in_flight),
-        cmocka_unit_test(test_close_replayed), cmocka_unit_test(test_idempotent_replay),
-        cmocka_unit_test(test_corrupt),        cmocka_unit_test(test_ttl_that_kills_apache),
+        cmocka_unit_test(test_session_table),
+        cmocka_unit_test(test_close_with_changes_in_flight),
+        cmocka_unit_test(test_close_replayed),
+        cmocka_unit_test(test_close_without_record),
+        cmocka_unit_test(test_failed_multi_applied),
+        cmocka_unit_test(test_idempotent_replay),
+        cmocka_unit_test(test_corrupt),
+        cmocka_unit_test(test_ttl_that_kills_apache),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
