@@ -25,9 +25,11 @@ void op_change_add(struct op_apply *apply, int32_t event_type, struct mk_bytes p
     *changes_add(apply->changes) = (struct op_change){event_type, path, acl, parent_acl};
 }
 
-void op_event_add(struct op_changes *events, int32_t event_type, struct mk_bytes path)
+void op_event_add(struct op_changes *events, struct acl_table *acls, int32_t event_type,
+                  struct mk_bytes path, uint32_t acl)
 {
-    *changes_add(events) = (struct op_change){event_type, path, ACL_OPEN_UNSAFE, ACL_OPEN_UNSAFE};
+    acl_retain(acls, acl);
+    *changes_add(events) = (struct op_change){event_type, path, acl, ACL_OPEN_UNSAFE};
 }
 
 void op_changes_clear(struct op_changes *changes, struct acl_table *acls)

@@ -8,8 +8,7 @@ bool op_permits(const struct tree *tree, const struct op_settings *settings,
 {
     if (acl == ACL_OPEN_UNSAFE || settings->skip_acl)
         return true;
-    const struct mk_acl_vector *list = acl_get(tree_acls(tree), acl);
-    return list && acl_permits(list, permissions, caller->identities);
+    return acl_permits(acl_get(tree_acls(tree), acl), permissions, caller->identities);
 }
 
 int op_check_quota(const struct op_prepare *prepare, struct mk_bytes path, int64_t count_more,

@@ -106,7 +106,8 @@ struct op_read {
     struct mk_arena *arena;
     struct watch_table *watches; /* registrations and removals go here */
     uint32_t watcher;
-    /* Out: events that setWatches must deliver to this watcher before its reply. */
+    /* Out: events that setWatches must deliver to this watcher before its reply, if it may
+     * read the node (`acl`; open for a missing one). Paths are borrowed from the request. */
     struct op_changes *events;
 };
 

@@ -107,11 +107,9 @@ static int get_acl_read(struct op_read *read, int32_t op, struct mk_reader *read
     if (error)
         return error;
 
-    struct mk_acl anyone = {MK_PERM_ALL, {MK_BYTES("world"), MK_BYTES("anyone")}};
-    const struct mk_acl_vector open = {1, &anyone}, none = {0, NULL};
+    const struct mk_acl_vector none = {0, NULL}; /* a null vector never travels */
     uint32_t number = znode_acl(node);
-    const struct mk_acl_vector *acl =
-        number == ACL_OPEN_UNSAFE ? &open : acl_get(tree_acls(read->tree), number);
+    const struct mk_acl_vector *acl = acl_get(tree_acls(read->tree), number);
     bool in_full = op_permits(read->tree, read->settings, &read->caller, number, MK_PERM_ADMIN);
     write_acl(reply, acl && acl->count > 0 ? acl : &none, in_full);
     struct mk_stat stat;

@@ -82,7 +82,8 @@ void op_view_delete(struct op_prepare *prepare, struct mk_bytes path);
 void op_change_add(struct op_apply *apply, int32_t event_type, struct mk_bytes path, uint32_t acl,
                    uint32_t parent_acl);
 /* One event for the caller alone (setWatches). */
-void op_event_add(struct op_changes *events, int32_t event_type, struct mk_bytes path);
+void op_event_add(struct op_changes *events, struct acl_table *acls, int32_t event_type,
+                  struct mk_bytes path, uint32_t acl);
 
 /* Deletes a node and notes the change: 0, MK_ERR_NO_NODE or MK_ERR_NOT_EMPTY. */
 int op_delete_node(struct op_apply *apply, struct mk_bytes path, int64_t zxid);

@@ -53,28 +53,39 @@ static bool list_is_complete(const struct mk_bytes_vector *list)
     return true;
 }
 
+/* What the client missed, told to it alone. The node's ACL goes along: the caller delivers to
+ * those who may read it, as with every other event. */
+static void tell(struct op_read *read, int32_t event_type, struct mk_bytes path,
+                 const struct znode *node)
+{
+    op_event_add(read->events, tree_acls(read->tree), event_type, path,
+                 node ? znode_acl(node) : ACL_OPEN_UNSAFE);
+}
+
 static void set_data_watches(struct op_read *read, const struct mk_bytes_vector *paths,
                              int64_t relative_zxid)
 {
     for (int32_t i = 0; i < paths->count; i++) {
-        const struct znode *node = tree_find(read->tree, paths->items[i]);
+        struct mk_bytes path = paths->items[i];
+        const struct znode *node = tree_find(read->tree, path);
         struct mk_stat stat;
         if (node)
             tree_stat(read->tree, node, &stat);
         if (!node)
-            op_event_add(read->events, MK_EVENT_NODE_DELETED, paths->items[i]);
+            tell(read, MK_EVENT_NODE_DELETED, path, NULL);
         else if (stat.mzxid > relative_zxid)
-            op_event_add(read->events, MK_EVENT_NODE_DATA_CHANGED, paths->items[i]);
+            tell(read, MK_EVENT_NODE_DATA_CHANGED, path, node);
         else
-            add(read, paths->items[i], WATCH_DATA);
+            add(read, path, WATCH_DATA);
     }
 }
 
 static void set_exist_watches(struct op_read *read, const struct mk_bytes_vector *paths)
 {
     for (int32_t i = 0; i < paths->count; i++) {
-        if (tree_find(read->tree, paths->items[i]))
-            op_event_add(read->events, MK_EVENT_NODE_CREATED, paths->items[i]);
+        const struct znode *node = tree_find(read->tree, paths->items[i]);
+        if (node)
+            tell(read, MK_EVENT_NODE_CREATED, paths->items[i], node);
         else
             add(read, paths->items[i], WATCH_DATA);
     }
@@ -84,16 +95,17 @@ static void set_child_watches(struct op_read *read, const struct mk_bytes_vector
                               int64_t relative_zxid)
 {
     for (int32_t i = 0; i < paths->count; i++) {
-        const struct znode *node = tree_find(read->tree, paths->items[i]);
+        struct mk_bytes path = paths->items[i];
+        const struct znode *node = tree_find(read->tree, path);
         struct mk_stat stat;
         if (node)
             tree_stat(read->tree, node, &stat);
         if (!node)
-            op_event_add(read->events, MK_EVENT_NODE_DELETED, paths->items[i]);
+            tell(read, MK_EVENT_NODE_DELETED, path, NULL);
         else if (stat.pzxid > relative_zxid)
-            op_event_add(read->events, MK_EVENT_NODE_CHILDREN_CHANGED, paths->items[i]);
+            tell(read, MK_EVENT_NODE_CHILDREN_CHANGED, path, node);
         else
-            add(read, paths->items[i], WATCH_CHILD);
+            add(read, path, WATCH_CHILD);
     }
 }
 

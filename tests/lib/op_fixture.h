@@ -93,11 +93,14 @@ static UNUSED struct mk_acl_vector acl_of(struct fixture *f, const char *list)
         return (struct mk_acl_vector){-1, NULL};
     struct mk_acl_vector acl = {0, mk_arena_alloc(&f->arena, 64 * sizeof(struct mk_acl))};
     char *copy = mk_arena_copy(&f->arena, list, strlen(list) + 1);
-    for (char *entry = strtok(copy, ","); entry; entry = strtok(NULL, ",")) {
+    for (char *entry = copy, *next; entry && *entry; entry = next) {
         char *scheme = strchr(entry, ':') + 1, *id = strchr(scheme, ':');
         *id++ = 0;
+        next = strchr(id, ',');
+        if (next)
+            *next++ = 0;
         acl.items[acl.count++] =
-            (struct mk_acl){atoi(entry),
+            (struct mk_acl){(int32_t)strtol(entry, NULL, 10),
                             {strcmp(scheme, "(null)") ? mk_bytes_of_string(scheme) : MK_BYTES_NULL,
                              strcmp(id, "(null)") ? mk_bytes_of_string(id) : MK_BYTES_NULL}};
     }
