@@ -368,9 +368,9 @@ static void test_property(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_in_flight),  cmocka_unit_test(test_reject_and_commit),
-        cmocka_unit_test(test_many_paths), cmocka_unit_test(test_acl_users),
-        cmocka_unit_test(test_property),
+        cmocka_unit_test(test_in_flight),      cmocka_unit_test(test_reject_and_commit),
+        cmocka_unit_test(test_many_paths),     cmocka_unit_test(test_acl_users),
+        cmocka_unit_test(test_without_digest), cmocka_unit_test(test_property),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
