@@ -155,6 +155,27 @@ static void test_acl_users(void **state)
     fixture_fini(&f);
 }
 
+/* `digest.enabled=false`: nothing is computed, all else works. */
+static void test_without_digest(void **state)
+{
+    struct tree_options options = {.hash_seed = 42, .digest_enabled = false};
+    struct fixture f;
+    (void)state;
+    fixture_init(&f);
+    view_free(f.view);
+    tree_free(f.tree);
+    f.tree = tree_new(&options);
+    f.view = view_new(f.tree, &options);
+    assert_int_equal(create(&f, "/a"), 0);
+    assert_int_equal(set_data(&f, "/a", "y", 0), 0);
+    put_path_int(&f, "/a", 1);
+    assert_int_equal(prepare(&f, MK_OP_DELETE), 0);
+    assert_false(view_find(f.view, text("/a"))->exists);
+    assert_true(view_digest(f.view) == 0);
+    assert_true(view_content_crc(f.view, text("/a"), text("y")) == 0);
+    fixture_fini(&f);
+}
+
 /* --- the property
  * ---------------------------------------------------------------------------------- */
 
