@@ -98,7 +98,7 @@ int op_prepare(struct op_prepare *prepare, int32_t op, struct mk_reader *reader,
     return error;
 }
 
-/* --- apply and reply -------------------------------------------------------------------------- */
+/* --- apply and reply ---------------------------------------------------------------------- */
 
 int op_apply_record(struct op_apply *apply, const struct mk_txn_header *header,
                     struct mk_reader *txn, struct op_result *result)
@@ -143,7 +143,7 @@ void op_reply_path_stat(struct mk_buffer *reply, const struct op_result *result)
     op_reply_stat(reply, result);
 }
 
-/* --- read ------------------------------------------------------------------------------------- */
+/* --- read --------------------------------------------------------------------------------- */
 
 int op_read(struct op_read *read, int32_t op, struct mk_reader *reader, struct mk_buffer *reply)
 {

@@ -58,7 +58,7 @@ static int set_acl_apply(struct op_apply *apply, const struct mk_txn_header *hea
     return 0;
 }
 
-/* --- getACL ----------------------------------------------------------------------------------- */
+/* --- getACL ------------------------------------------------------------------------------- */
 
 /* "user:hash" becomes "user:x". */
 static void write_redacted(struct mk_buffer *reply, struct mk_bytes id)

@@ -54,7 +54,7 @@ static int descendants_read(struct op_read *read, int32_t op, struct mk_reader *
     return 0;
 }
 
-/* --- getEphemerals ---------------------------------------------------------------------------- */
+/* --- getEphemerals ------------------------------------------------------------------------ */
 
 struct ephemeral_list {
     const struct tree *tree;

@@ -181,7 +181,7 @@ static int create_prepare(struct op_prepare *prepare, const struct op_request *r
     return 0;
 }
 
-/* --- apply ------------------------------------------------------------------------------------ */
+/* --- apply -------------------------------------------------------------------------------- */
 
 /* Reads the record of the header's type; `owner` as stored. */
 static void read_txn(const struct mk_txn_header *header, struct mk_reader *txn,

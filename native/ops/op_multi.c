@@ -77,8 +77,7 @@ static void multi_decode(struct mk_reader *reader, struct op_request *request)
     }
 }
 
-/* --- prepare ------------------------------------------------------------------------------------
- */
+/* --- prepare ------------------------------------------------------------------------------ */
 
 static void store_int_at(struct mk_buffer *buffer, size_t offset, int32_t value)
 {
@@ -129,8 +128,7 @@ static int multi_prepare(struct op_prepare *prepare, const struct op_request *re
     return 0;
 }
 
-/* --- apply
- * ---------------------------------------------------------------------------------------- */
+/* --- apply -------------------------------------------------------------------------------- */
 
 static bool may_be_part(int32_t type)
 {
@@ -192,8 +190,7 @@ static int multi_apply(struct op_apply *apply, const struct mk_txn_header *heade
     return 0;
 }
 
-/* --- replies
- * -------------------------------------------------------------------------------------- */
+/* --- replies ------------------------------------------------------------------------------ */
 
 /* Every kind of create that answers a Stat is told as create2 (5.2). */
 static int32_t reply_type(int32_t type)
@@ -243,8 +240,7 @@ const struct op_family op_family_multi = {
     .reply = multi_reply,
 };
 
-/* --- multiRead
- * ------------------------------------------------------------------------------------ */
+/* --- multiRead ---------------------------------------------------------------------------- */
 
 /* The watch byte of a part is read and ignored, as upstream does (5.5). */
 static int read_part(struct op_read *read, int32_t type, struct mk_bytes path,

@@ -22,7 +22,7 @@ void op_prepare_close_session(struct op_prepare *prepare, int64_t session_id, st
     mk_close_session_txn_write(txn, &record);
 }
 
-/* --- apply ------------------------------------------------------------------------------------ */
+/* --- apply -------------------------------------------------------------------------------- */
 
 static int create_session_apply(struct op_apply *apply, const struct mk_txn_header *header,
                                 struct mk_reader *txn, struct op_result *result)
@@ -104,7 +104,7 @@ static int error_apply(struct op_apply *apply, const struct mk_txn_header *heade
     return txn->error ? MK_ERR_CORRUPT : 0;
 }
 
-/* --- reads ------------------------------------------------------------------------------------ */
+/* --- reads -------------------------------------------------------------------------------- */
 
 /* The user behind an identity: for digest the part before the first colon. A scheme that only
  * the server itself uses ("super") names nobody. */

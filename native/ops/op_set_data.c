@@ -65,7 +65,7 @@ const struct op_family op_family_set_data = {
     .reply = op_reply_stat,
 };
 
-/* --- check ------------------------------------------------------------------------------------ */
+/* --- check -------------------------------------------------------------------------------- */
 
 static void check_decode(struct mk_reader *reader, struct op_request *request)
 {

@@ -41,7 +41,7 @@ static int check_watches_read(struct op_read *read, int32_t op, struct mk_reader
     return found ? 0 : MK_ERR_NO_WATCHER;
 }
 
-/* --- after a reconnect ------------------------------------------------------------------------ */
+/* --- after a reconnect -------------------------------------------------------------------- */
 
 static bool list_is_complete(const struct mk_bytes_vector *list)
 {

@@ -134,8 +134,7 @@ static void change_link_ephemeral(struct view *view, struct change *change)
         change->ephemeral_next->ephemeral_previous = change->ephemeral_previous;
 }
 
-/* --- the map from path to newest change ---------------------------------------------------------
- */
+/* --- the map from path to newest change --------------------------------------------------- */
 
 /* The root has two names, "" and "/"; the digest knows it as "". */
 static struct mk_bytes path_normal(struct mk_bytes path)
@@ -211,8 +210,7 @@ static void map_remove(struct view *view, struct change *change)
     }
 }
 
-/* --- reading -----------------------------------------------------------------------------------
- */
+/* --- reading ------------------------------------------------------------------------------ */
 
 uint32_t view_content_crc(const struct view *view, struct mk_bytes path, struct mk_bytes data)
 {
@@ -270,8 +268,7 @@ uint64_t view_size(const struct view *view)
     return view->path_count;
 }
 
-/* --- changing ----------------------------------------------------------------------------------
- */
+/* --- changing ----------------------------------------------------------------------------- */
 
 void view_begin(struct view *view, int64_t zxid)
 {
@@ -378,8 +375,7 @@ void view_reset(struct view *view)
     memset(view->buckets, 0, view->bucket_count * sizeof *view->buckets);
 }
 
-/* --- ephemerals of a session ---------------------------------------------------------------------
- */
+/* --- ephemerals of a session -------------------------------------------------------------- */
 
 struct path_list {
     struct view *view;

@@ -78,7 +78,7 @@ static UNUSED void forget_identities(struct fixture *f)
     f->identities.count = 1;
 }
 
-/* --- writing requests ------------------------------------------------------------------------- */
+/* --- writing requests --------------------------------------------------------------------- */
 
 static UNUSED struct mk_bytes text(const char *string)
 {
@@ -167,8 +167,7 @@ static UNUSED void put_part(struct fixture *f, int32_t type)
     mk_multi_header_write(&f->request, &(struct mk_multi_header){type, type == -1, -1});
 }
 
-/* --- sending them -------------------------------------------------------------------------------
- */
+/* --- sending them ------------------------------------------------------------------------- */
 
 /* Only the first half of a write; the transaction is in f->txn. */
 static UNUSED int prepare(struct fixture *f, int32_t op)
@@ -252,8 +251,7 @@ static UNUSED int send_read(struct fixture *f, int32_t op)
     return op_read(&read, op, &reader, &f->reply);
 }
 
-/* --- short forms
- * ---------------------------------------------------------------------------------- */
+/* --- short forms -------------------------------------------------------------------------- */
 
 static UNUSED int create_with(struct fixture *f, const char *path, const char *acl, int32_t flags)
 {

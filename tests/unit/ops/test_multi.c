@@ -289,8 +289,7 @@ static void test_not_a_multi(void **state)
     fixture_fini(&f);
 }
 
-/* --- multiRead ----------------------------------------------------------------------------------
- */
+/* --- multiRead ---------------------------------------------------------------------------- */
 
 static int send_multi_read(struct fixture *f)
 {

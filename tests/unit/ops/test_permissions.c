@@ -300,8 +300,7 @@ static void test_identities(void **state)
     fixture_fini(&f);
 }
 
-/* --- getACL
- * ------------------------------------------------------------------------------------------ */
+/* --- getACL ------------------------------------------------------------------------------- */
 
 static int get_acl(struct fixture *f, const char *path)
 {

@@ -151,8 +151,7 @@ static void replay_file(struct replay *replay, const char *name,
     }
 }
 
-/* --- the tree at the end
- * --------------------------------------------------------------------------- */
+/* --- the tree at the end ------------------------------------------------------------------ */
 
 static void compare_acl(struct fixture *f, const struct znode *node, const struct json *wanted)
 {
