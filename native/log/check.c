@@ -39,16 +39,15 @@ static void print_snapshot(struct check *check, const struct log_name *name,
 static int check_snapshots(struct check *check)
 {
     struct log_names names;
-    int result =
-        log_names_list(check->stores->snapshots, LOG_KIND_SNAPSHOT, &names, check->error);
+    int result = log_names_list(check->stores->snapshots, LOG_KIND_SNAPSHOT, &names, check->error);
     for (size_t i = 0; result == 0 && i < names.count; i++) {
         struct snapfile_walk walk;
         struct snapfile_info info;
         struct log_error why;
         snapfile_walk_init(&walk);
         check->result->snapshots++;
-        if (snapfile_read(check->stores->snapshots, names.items[i].name, snapfile_walk_body,
-                          &walk, &info, &why) == 0) {
+        if (snapfile_read(check->stores->snapshots, names.items[i].name, snapfile_walk_body, &walk,
+                          &info, &why) == 0) {
             check->result->best_snapshot_zxid = info.zxid;
             print_snapshot(check, &names.items[i], &info, &walk);
             continue;
@@ -76,9 +75,8 @@ static void print_log(struct check *check, const struct log_line *line)
 {
     if (!line->entries)
         return;
-    mk_buffer_print(check->text,
-                    "%s: %llu transactions, zxid 0x%llx to 0x%llx, %llu bytes, %s\n", line->file,
-                    (unsigned long long)line->entries, (unsigned long long)line->first,
+    mk_buffer_print(check->text, "%s: %llu transactions, zxid 0x%llx to 0x%llx, %llu bytes, %s\n",
+                    line->file, (unsigned long long)line->entries, (unsigned long long)line->first,
                     (unsigned long long)line->last, (unsigned long long)line->bytes,
                     line->trailers ? "with trailers" : "without trailers");
 }
@@ -139,8 +137,7 @@ static int verdict_snapshot_done(void *context, const struct snapfile_info *info
     return 0;
 }
 
-static int verdict_transaction(void *context, const struct txnlog_entry *entry,
-                               const char **reason)
+static int verdict_transaction(void *context, const struct txnlog_entry *entry, const char **reason)
 {
     (void)context;
     (void)entry;
@@ -160,8 +157,7 @@ static void print_verdict(struct check *check)
     struct log_recover_result recovered;
     struct snapfile_walk walk;
     struct log_error why;
-    int result =
-        log_recover(check->stores, &options, &calls, &walk, &recovered, NULL, &why);
+    int result = log_recover(check->stores, &options, &calls, &walk, &recovered, NULL, &why);
     check->result->usable = result == 0;
     if (result < 0)
         mk_buffer_print(check->text, "A server refuses to start from this directory: %s\n",
@@ -173,8 +169,8 @@ static void print_verdict(struct check *check)
                         "A server starts from this directory at zxid 0x%llx (%s%s and %llu "
                         "transactions).\n",
                         (unsigned long long)recovered.last_zxid,
-                        recovered.snapshot_zxid < 0 ? "no snapshot" : "",
-                        recovered.snapshot_file, (unsigned long long)recovered.transactions);
+                        recovered.snapshot_zxid < 0 ? "no snapshot" : "", recovered.snapshot_file,
+                        (unsigned long long)recovered.transactions);
 }
 
 static void print_findings(struct check *check)
@@ -198,8 +194,8 @@ int log_check(const struct log_stores *stores, struct log_check_result *result,
               struct log_report *report, struct mk_buffer *text, struct log_error *error)
 {
     struct check check = {stores, result, report, text, error};
-    *result = (struct log_check_result){
-        .first_zxid = -1, .last_zxid = -1, .best_snapshot_zxid = -1};
+    *result =
+        (struct log_check_result){.first_zxid = -1, .last_zxid = -1, .best_snapshot_zxid = -1};
     int status = check_snapshots(&check);
     if (status == 0)
         status = check_logs(&check);

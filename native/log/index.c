@@ -85,8 +85,7 @@ static int index_prepare(struct store *logs, struct store_file *file, struct log
     if (size >= INDEX_BYTES)
         return 0;
     uint8_t zeros[INDEX_BYTES] = {0};
-    int result =
-        store_write(file, (uint64_t)size, zeros, (size_t)(INDEX_BYTES - size), error);
+    int result = store_write(file, (uint64_t)size, zeros, (size_t)(INDEX_BYTES - size), error);
     if (result == 0)
         result = store_sync_full(file, error);
     if (result == 0)

@@ -27,8 +27,7 @@ int log_names_list(struct store *store, enum log_kind kind, struct log_names *na
                    struct log_error *error);
 /* Files that a crash left unfinished, ours and Apache's (*.tmp, except currentEpoch.tmp, which
  * has a meaning); zxid is 0. */
-int log_names_list_leftovers(struct store *store, struct log_names *names,
-                             struct log_error *error);
+int log_names_list_leftovers(struct store *store, struct log_names *names, struct log_error *error);
 /* The names that start like a log or snapshot but are none; zxid is 0. */
 int log_names_list_odd(struct store *store, struct log_names *names, struct log_error *error);
 /* "log.<hex>" or "snapshot.<hex>". */

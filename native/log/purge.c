@@ -84,8 +84,8 @@ static int purge_logs(const struct log_stores *stores, struct log_purge_result *
     for (size_t i = 0; status == 0 && i + 1 < names.count; i++) {
         if (names.items[i + 1].zxid > result->oldest_kept_zxid)
             break;
-        status = remove_counted(stores->logs, names.items[i].name, &result->logs, &result->bytes,
-                                error);
+        status =
+            remove_counted(stores->logs, names.items[i].name, &result->logs, &result->bytes, error);
     }
     log_names_fini(&names);
     if (status == 0 && result->logs)

@@ -95,8 +95,7 @@ static int counted_body(void *context, const uint8_t *data, size_t size, size_t 
                         const char **reason)
 {
     struct recovery *recovery = context;
-    int result =
-        recovery->calls->snapshot_body(recovery->context, data, size, consumed, reason);
+    int result = recovery->calls->snapshot_body(recovery->context, data, size, consumed, reason);
     progress(recovery, *consumed);
     return result;
 }
@@ -132,8 +131,8 @@ static int load_snapshot(struct recovery *recovery)
 {
     struct log_names names;
     struct log_error why = {0};
-    int result = log_names_list(recovery->stores->snapshots, LOG_KIND_SNAPSHOT, &names,
-                                recovery->error);
+    int result =
+        log_names_list(recovery->stores->snapshots, LOG_KIND_SNAPSHOT, &names, recovery->error);
     if (result < 0)
         return result;
     size_t tries = 0;

@@ -88,8 +88,7 @@ static int read_body(struct snapread *read, snapfile_body *body, void *context,
     for (;;) {
         size_t consumed = 0, size = read->end - read->start;
         const char *reason = "its content is not that of a snapshot";
-        int result =
-            size ? body(context, read->data + read->start, size, &consumed, &reason) : 0;
+        int result = size ? body(context, read->data + read->start, size, &consumed, &reason) : 0;
         MK_ASSERT(consumed <= size);
         consume(read, consumed);
         if (result < 0) {
@@ -98,6 +97,8 @@ static int read_body(struct snapread *read, snapfile_body *body, void *context,
         }
         if (result == 1)
             return 0;
+        if (consumed > 0 && consumed < size)
+            continue; /* it may not have looked at all there is */
         result = fill(read, error);
         if (result == 0)
             return damaged(read, "the file ends inside the body", error);
@@ -149,8 +150,7 @@ static int read_digest(struct snapread *read, struct snapfile_seal *seal, struct
 }
 
 /* A section that is not there: older servers did not write it. */
-static int read_sections(struct snapread *read, struct snapfile_seal *seal,
-                         struct log_error *error)
+static int read_sections(struct snapread *read, struct snapfile_seal *seal, struct log_error *error)
 {
     int result = read_seal(read, error);
     if (result == 0)

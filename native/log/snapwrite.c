@@ -31,8 +31,8 @@ static void writer_append(struct snapfile_writer *writer, const void *data, size
 
 static int writer_flush(struct snapfile_writer *writer, struct log_error *error)
 {
-    int result = store_write(writer->file, writer->written, writer->chunk.data,
-                             writer->chunk.length, error);
+    int result =
+        store_write(writer->file, writer->written, writer->chunk.data, writer->chunk.length, error);
     writer->written += writer->chunk.length;
     mk_buffer_clear(&writer->chunk);
     return result;
@@ -123,8 +123,7 @@ static int read_back(struct snapfile_writer *writer, struct log_error *error)
 {
     store_close(writer->file);
     writer->file = NULL;
-    int result =
-        store_open(writer->snapshots, writer->temporary, STORE_READ, &writer->file, error);
+    int result = store_open(writer->snapshots, writer->temporary, STORE_READ, &writer->file, error);
     if (result < 0)
         return result;
     store_forget_cache(writer->file);

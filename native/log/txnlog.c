@@ -28,10 +28,10 @@ struct txnlog {
     struct store_file *file; /* NULL: the next flush creates one */
     int64_t file_zxid;       /* of its first entry, in its name */
     uint64_t file_id;
-    uint64_t written;   /* behind the last durable entry */
-    uint64_t zeroed;    /* the file's blocks exist up to here */
-    uint64_t step;      /* next number of zero bytes ahead */
-    bool no_zeros;      /* space ran out: this file goes on without */
+    uint64_t written; /* behind the last durable entry */
+    uint64_t zeroed;  /* the file's blocks exist up to here */
+    uint64_t step;    /* next number of zero bytes ahead */
+    bool no_zeros;    /* space ran out: this file goes on without */
     /* the chain */
     uint32_t crc; /* of the last appended entry; 0: unknown */
     int64_t last_zxid;

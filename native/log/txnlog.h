@@ -28,11 +28,11 @@ void txnlog_options_init(struct txnlog_options *options);
 
 /* Where the log ends: made by log_recover, taken by txnlog_open. */
 struct txnlog_tail {
-    int64_t last_zxid;        /* of the last entry, or the snapshot's; entries go on behind it */
-    bool chained;             /* `crc` is that of the last entry's trailer */
+    int64_t last_zxid; /* of the last entry, or the snapshot's; entries go on behind it */
+    bool chained;      /* `crc` is that of the last entry's trailer */
     uint32_t crc;
-    char newest_file[64];     /* the newest one with an entry; "" if there is none */
-    uint64_t newest_file_end; /* behind its last good entry; what follows is cut off */
+    char newest_file[64];         /* the newest one with an entry; "" if there is none */
+    uint64_t newest_file_end;     /* behind its last good entry; what follows is cut off */
     uint64_t newest_file_durable; /* what lies before was certainly synced */
 };
 

@@ -38,10 +38,10 @@ struct txnlog_scan {
     struct txnlog_file file; /* file.file NULL: none open */
     bool has_mark;
     struct log_mark mark;
-    bool any;          /* last_zxid is valid */
-    bool chained;      /* crc is that of the last entry */
-    bool restarted;    /* all_files: continuity is unknown behind damage */
-    bool newest_ours;  /* the newest file with entries has trailers */
+    bool any;         /* last_zxid is valid */
+    bool chained;     /* crc is that of the last entry */
+    bool restarted;   /* all_files: continuity is unknown behind damage */
+    bool newest_ours; /* the newest file with entries has trailers */
     uint32_t crc;
     int64_t last_zxid;
     struct scan_end end; /* of the last file read to its end */
@@ -201,8 +201,8 @@ static int log_end(struct txnlog_scan *scan, struct log_error *error)
     bool drop = end->verdict == TXNLOG_VERDICT_SUSPECT && scan->options.drop_damaged_tail;
     if (end->set && end->verdict > TXNLOG_VERDICT_TORN) {
         if (drop)
-            log_report_add(scan->options.report, LOG_WARNING, end->file, (int64_t)end->offset,
-                           NULL, "dropped as the operator wished: %s", end->reason);
+            log_report_add(scan->options.report, LOG_WARNING, end->file, (int64_t)end->offset, NULL,
+                           "dropped as the operator wished: %s", end->reason);
         else
             return damaged(scan, end->file, end->offset, advice_for(end->verdict), end->reason,
                            error);

@@ -25,8 +25,8 @@ struct txnlog_scan_options {
     /* The snapshot that `from_zxid` follows: a first entry beyond the successor of this is a
      * hole. -1: none, any start is accepted; 0: the log must begin at the beginning. */
     int64_t base_zxid;
-    bool drop_damaged_tail; /* the operator's explicit wish; see docs/storage.md */
-    bool all_files;         /* the checker: go on behind damage, with the next file */
+    bool drop_damaged_tail;    /* the operator's explicit wish; see docs/storage.md */
+    bool all_files;            /* the checker: go on behind damage, with the next file */
     struct log_report *report; /* findings; may be NULL */
 };
 
@@ -37,8 +37,7 @@ int txnlog_scan_open(struct store *logs, const struct txnlog_scan_options *optio
 void txnlog_scan_free(struct txnlog_scan *scan);
 /* 1: *entry is the next one. 0: the end (see txnlog_scan_tail). MK_ERR_CORRUPT: damage, `error`
  * and the report name file, offset, cause and what to do. Others: the store failed. */
-int txnlog_scan_next(struct txnlog_scan *scan, struct txnlog_entry *entry,
-                     struct log_error *error);
+int txnlog_scan_next(struct txnlog_scan *scan, struct txnlog_entry *entry, struct log_error *error);
 /* After the end: what txnlog_open needs. */
 void txnlog_scan_tail(const struct txnlog_scan *scan, struct txnlog_tail *tail);
 

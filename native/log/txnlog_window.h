@@ -13,10 +13,10 @@ int txnlog_find_nonzero(struct txnlog_file *file, uint64_t offset, uint64_t *at,
                         struct log_error *error);
 
 struct txnlog_traces {
-    bool found;        /* some trailer of this file lies behind the end */
-    uint64_t durable;  /* the highest "durable up to here" in them */
-    uint64_t own_end;  /* where the entry at file->position ends by its trailer; 0: not found */
-    uint64_t file_id;  /* of the trailers, if the file's was unknown */
+    bool found;       /* some trailer of this file lies behind the end */
+    uint64_t durable; /* the highest "durable up to here" in them */
+    uint64_t own_end; /* where the entry at file->position ends by its trailer; 0: not found */
+    uint64_t file_id; /* of the trailers, if the file's was unknown */
 };
 
 /* Looks for trailers of this file behind its position. */

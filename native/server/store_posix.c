@@ -19,7 +19,8 @@
 
 #define LOCK_NAME "moonkeeper.lock"
 #define ZEROS_BYTES (256u << 10)
-#define CALL_BYTES_MAX (1u << 30) /* one read or write call; the kernel's limit is just below 2 GiB */
+#define CALL_BYTES_MAX                                                                             \
+    (1u << 30) /* one read or write call; the kernel's limit is just below 2 GiB */
 
 struct posix_store {
     struct store store;
@@ -59,8 +60,8 @@ static int system_code(int system_error)
 }
 
 /* `what` completes "cannot ... PATH: system text". */
-static int fail(struct log_error *error, const char *what, const struct store *store,
-                const char *name, int system_error)
+static int posix_fail(struct log_error *error, const char *what, const struct store *store,
+                      const char *name, int system_error)
 {
     char text[128];
     const char *message = strerror_r(system_error, text, sizeof text);
@@ -68,10 +69,10 @@ static int fail(struct log_error *error, const char *what, const struct store *s
                          store->path, name ? "/" : "", name ? name : "", message);
 }
 
-static int fail_file(struct log_error *error, const char *what, const struct posix_file *file,
-                     int system_error)
+static int posix_fail_file(struct log_error *error, const char *what, const struct posix_file *file,
+                           int system_error)
 {
-    return fail(error, what, file->file.store, file->name, system_error);
+    return posix_fail(error, what, file->file.store, file->name, system_error);
 }
 
 static int posix_list(struct store *store, void (*each)(void *context, const char *name),
@@ -83,7 +84,7 @@ static int posix_list(struct store *store, void (*each)(void *context, const cha
         int saved = errno;
         if (descriptor >= 0)
             close(descriptor);
-        return fail(error, "list", store, NULL, saved);
+        return posix_fail(error, "list", store, NULL, saved);
     }
     struct dirent *entry;
     errno = 0;
@@ -96,7 +97,7 @@ static int posix_list(struct store *store, void (*each)(void *context, const cha
     }
     int saved = errno;
     closedir(directory);
-    return saved ? fail(error, "list", store, NULL, saved) : 0;
+    return saved ? posix_fail(error, "list", store, NULL, saved) : 0;
 }
 
 static int posix_open(struct store *store, const char *name, enum store_mode mode,
@@ -110,7 +111,7 @@ static int posix_open(struct store *store, const char *name, enum store_mode mod
         descriptor = openat(posix_of(store)->directory, name, flags[mode] | O_CLOEXEC, 0640);
     while (descriptor < 0 && errno == EINTR);
     if (descriptor < 0)
-        return fail(error, verbs[mode], store, name, errno);
+        return posix_fail(error, verbs[mode], store, name, errno);
     struct posix_file *opened = mk_calloc(1, sizeof *opened);
     opened->file.store = store;
     opened->descriptor = descriptor;
@@ -132,12 +133,11 @@ static int64_t posix_read(struct store_file *file, uint64_t offset, void *data, 
     size_t done = 0;
     while (done < size) {
         size_t part = MK_MIN(size - done, CALL_BYTES_MAX);
-        ssize_t got =
-            pread(self->descriptor, (char *)data + done, part, (off_t)(offset + done));
+        ssize_t got = pread(self->descriptor, (char *)data + done, part, (off_t)(offset + done));
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return fail_file(error, "read", self, errno);
+            return posix_fail_file(error, "read", self, errno);
         if (got == 0)
             break;
         done += (size_t)got;
@@ -157,7 +157,7 @@ static int posix_write(struct store_file *file, uint64_t offset, const void *dat
         if (put < 0 && errno == EINTR)
             continue;
         if (put <= 0)
-            return fail_file(error, "write", self, put < 0 ? errno : EIO);
+            return posix_fail_file(error, "write", self, put < 0 ? errno : EIO);
         done += (size_t)put;
     }
     return 0;
@@ -182,7 +182,7 @@ static int posix_sync_data(struct store_file *file, struct log_error *error)
 {
     struct posix_file *self = posix_file_of(file);
     if (fdatasync(self->descriptor) < 0)
-        return fail_file(error, "make durable (fdatasync)", self, errno);
+        return posix_fail_file(error, "make durable (fdatasync)", self, errno);
     return 0;
 }
 
@@ -190,7 +190,7 @@ static int posix_sync_full(struct store_file *file, struct log_error *error)
 {
     struct posix_file *self = posix_file_of(file);
     if (fsync(self->descriptor) < 0)
-        return fail_file(error, "make durable (fsync)", self, errno);
+        return posix_fail_file(error, "make durable (fsync)", self, errno);
     return 0;
 }
 
@@ -206,7 +206,7 @@ static int posix_truncate(struct store_file *file, uint64_t size, struct log_err
     do
         result = ftruncate(self->descriptor, (off_t)size);
     while (result < 0 && errno == EINTR);
-    return result < 0 ? fail_file(error, "cut", self, errno) : 0;
+    return result < 0 ? posix_fail_file(error, "cut", self, errno) : 0;
 }
 
 static int64_t posix_size(struct store_file *file, struct log_error *error)
@@ -214,7 +214,7 @@ static int64_t posix_size(struct store_file *file, struct log_error *error)
     struct posix_file *self = posix_file_of(file);
     struct stat status;
     if (fstat(self->descriptor, &status) < 0)
-        return fail_file(error, "read the size of", self, errno);
+        return posix_fail_file(error, "read the size of", self, errno);
     return (int64_t)status.st_size;
 }
 
@@ -223,21 +223,21 @@ static int posix_rename(struct store *store, const char *from, const char *to,
 {
     int directory = posix_of(store)->directory;
     if (renameat(directory, from, directory, to) < 0)
-        return fail(error, "rename", store, from, errno);
+        return posix_fail(error, "rename", store, from, errno);
     return 0;
 }
 
 static int posix_remove(struct store *store, const char *name, struct log_error *error)
 {
     if (unlinkat(posix_of(store)->directory, name, 0) < 0)
-        return fail(error, "remove", store, name, errno);
+        return posix_fail(error, "remove", store, name, errno);
     return 0;
 }
 
 static int posix_sync_directory(struct store *store, struct log_error *error)
 {
     if (fsync(posix_of(store)->directory) < 0)
-        return fail(error, "make durable (fsync)", store, NULL, errno);
+        return posix_fail(error, "make durable (fsync)", store, NULL, errno);
     return 0;
 }
 
@@ -248,7 +248,7 @@ static int posix_lock(struct store *store, struct log_error *error)
     MK_ASSERT(self->lock < 0);
     int descriptor = openat(self->directory, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (descriptor < 0)
-        return fail(error, "lock", store, LOCK_NAME, errno);
+        return posix_fail(error, "lock", store, LOCK_NAME, errno);
     if (flock(descriptor, LOCK_EX | LOCK_NB) < 0) {
         int saved = errno;
         char holder[32] = "";
@@ -257,16 +257,16 @@ static int posix_lock(struct store *store, struct log_error *error)
         holder[strcspn(holder, "\n")] = '\0';
         close(descriptor);
         if (saved != EWOULDBLOCK)
-            return fail(error, "lock", store, LOCK_NAME, saved);
+            return posix_fail(error, "lock", store, LOCK_NAME, saved);
         return log_error_set(error, MK_ERR_LOCKED,
-                             "%s is in use by another process%s%s: stop that one first", store->path,
-                             *holder ? ", pid " : "", holder);
+                             "%s is in use by another process%s%s: stop that one first",
+                             store->path, *holder ? ", pid " : "", holder);
     }
     self->lock = descriptor;
     char text[32];
     int length = snprintf(text, sizeof text, "%ld\n", (long)getpid());
     if (ftruncate(descriptor, 0) < 0 || pwrite(descriptor, text, (size_t)length, 0) < 0)
-        return fail(error, "write", store, LOCK_NAME, errno);
+        return posix_fail(error, "write", store, LOCK_NAME, errno);
     return 0;
 }
 
@@ -274,7 +274,7 @@ static int64_t posix_free_space(struct store *store, struct log_error *error)
 {
     struct statvfs status;
     if (fstatvfs(posix_of(store)->directory, &status) < 0)
-        return fail(error, "read the free space of", store, NULL, errno);
+        return posix_fail(error, "read the free space of", store, NULL, errno);
     uint64_t bytes = (uint64_t)status.f_bavail * (uint64_t)status.f_frsize;
     return bytes > INT64_MAX ? INT64_MAX : (int64_t)bytes;
 }
@@ -348,11 +348,11 @@ int store_posix_open(const char *path, bool create, struct store **store, struct
     self->directory = self->lock = -1;
     int result = 0;
     if (create && length && make_directories(self->path) < 0)
-        result = fail(error, "create the directory", &self->store, NULL, errno);
+        result = posix_fail(error, "create the directory", &self->store, NULL, errno);
     if (result == 0) {
         self->directory = open(self->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (self->directory < 0)
-            result = fail(error, "open the directory", &self->store, NULL, errno);
+            result = posix_fail(error, "open the directory", &self->store, NULL, errno);
     }
     if (result < 0) {
         store_posix_free(&self->store);

@@ -534,8 +534,8 @@ static void inode_crash(struct memory_store *memory, struct memory_inode *inode,
     size_t size = lucky(memory, keep) ? inode->size : inode->durable_size;
     for (size_t at = 0; at < inode->size; at += LOG_SECTOR_BYTES) {
         size_t part = MK_MIN(inode->size - at, (size_t)LOG_SECTOR_BYTES);
-        bool poisoned = at / LOG_SECTOR_BYTES < inode->poisoned_count &&
-                        inode->poisoned[at / LOG_SECTOR_BYTES];
+        bool poisoned =
+            at / LOG_SECTOR_BYTES < inode->poisoned_count && inode->poisoned[at / LOG_SECTOR_BYTES];
         if (!poisoned && lucky(memory, keep))
             memcpy(image + at, inode->data + at, part);
     }
@@ -621,8 +621,7 @@ uint64_t memory_store_count(const struct memory_store *memory, enum memory_call 
     return memory->counts[call];
 }
 
-void memory_store_put(struct memory_store *memory, const char *name, const void *data,
-                      size_t size)
+void memory_store_put(struct memory_store *memory, const char *name, const void *data, size_t size)
 {
     struct memory_inode *inode = mk_calloc(1, sizeof *inode);
     inode->references = 1;

@@ -54,8 +54,7 @@ void memory_store_crash(struct memory_store *memory, unsigned keep_percent);
 void memory_store_kill(struct memory_store *memory);
 
 /* Direct access for tests; everything is durable at once. */
-void memory_store_put(struct memory_store *memory, const char *name, const void *data,
-                      size_t size);
+void memory_store_put(struct memory_store *memory, const char *name, const void *data, size_t size);
 /* Current content, valid until the next change; NULL if there is no such file. */
 uint8_t *memory_store_get(struct memory_store *memory, const char *name, size_t *size);
 bool memory_store_delete(struct memory_store *memory, const char *name);

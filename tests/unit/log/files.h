@@ -74,7 +74,8 @@ static inline struct memory_store *vectors_load(const char *name)
     return memory;
 }
 
-/* --- a state for real data: counts, and a hash over what was replayed --------------------------- */
+/* --- a state for real data: counts, and a hash over what was replayed ---------------------------
+ */
 
 struct replay {
     struct snapfile_walk walk;
@@ -97,8 +98,7 @@ static inline int replay_body(void *context, const uint8_t *data, size_t size, s
     return snapfile_walk_body(&replay->walk, data, size, consumed, reason);
 }
 
-static inline int replay_done(void *context, const struct snapfile_info *info,
-                              const char **reason)
+static inline int replay_done(void *context, const struct snapfile_info *info, const char **reason)
 {
     struct replay *replay = context;
     (void)reason;

@@ -169,8 +169,7 @@ static inline int machine_append(struct machine *machine, uint64_t salt, size_t 
     int64_t zxid = machine->last_zxid + 1;
     MK_ASSERT(zxid < MACHINE_ZXIDS_MAX);
     machine_payload(&payload, zxid, salt, size);
-    int result =
-        txnlog_append(machine->log, zxid, payload.data, payload.length, &machine->error);
+    int result = txnlog_append(machine->log, zxid, payload.data, payload.length, &machine->error);
     if (result == 0) {
         machine->hash = machine_hash(machine->hash, payload.data, payload.length);
         machine->last_zxid = zxid;

@@ -199,9 +199,9 @@ static void test_limits(void **state)
     start(&machine, 0);
     uint8_t header[TXN_HEADER_BYTES] = {0};
     mk_store_u64(header + TXN_HEADER_ZXID_AT, 1);
-    assert_int_equal(txnlog_append(machine.log, 1, header, (size_t)TXNLOG_ENTRY_BYTES_MAX + 1,
-                                   &machine.error),
-                     MK_ERR_TOO_LARGE);
+    assert_int_equal(
+        txnlog_append(machine.log, 1, header, (size_t)TXNLOG_ENTRY_BYTES_MAX + 1, &machine.error),
+        MK_ERR_TOO_LARGE);
     must(machine_append(&machine, 1, 3 << 20), &machine); /* larger than any window */
     must(machine_append(&machine, 1, 10), &machine);
     must(txnlog_flush(machine.log, &machine.error), &machine);
@@ -215,8 +215,8 @@ static void test_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layout),     cmocka_unit_test(test_one_write_one_sync),
-        cmocka_unit_test(test_roll_and_reopen), cmocka_unit_test(test_idle),
+        cmocka_unit_test(test_layout),           cmocka_unit_test(test_one_write_one_sync),
+        cmocka_unit_test(test_roll_and_reopen),  cmocka_unit_test(test_idle),
         cmocka_unit_test(test_failure_is_final), cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_limits),
     };

@@ -70,8 +70,7 @@ static struct trial recover(struct memory_store *memory, bool drop_damaged_tail)
 {
     struct trial outcome;
     log_report_init(&outcome.report);
-    struct log_recover_options options = {.clean_up = true,
-                                          .drop_damaged_tail = drop_damaged_tail};
+    struct log_recover_options options = {.clean_up = true, .drop_damaged_tail = drop_damaged_tail};
     outcome.result = replay_all(memory, options, &outcome.replay, &outcome.recovered,
                                 &outcome.report, &outcome.error);
     return outcome;
@@ -121,8 +120,8 @@ static void test_snapshot_variants(void **state)
     for (int i = 0; i < 3; i++) {
         snapfile_walk_init(&walks[i]);
         assert_int_equal(snapfile_looks_valid(memory_store_of(memory), names[i], &error), 1);
-        int result = snapfile_read(memory_store_of(memory), names[i], snapfile_walk_body,
-                                   &walks[i], &infos[i], &error);
+        int result = snapfile_read(memory_store_of(memory), names[i], snapfile_walk_body, &walks[i],
+                                   &infos[i], &error);
         if (result < 0)
             print_error("%s\n", error.text);
         assert_int_equal(result, 0);
@@ -145,7 +144,8 @@ static void test_snapshot_variants(void **state)
     memory_store_free(memory);
 }
 
-/* --- the table of recovery cases ---------------------------------------------------------------- */
+/* --- the table of recovery cases ----------------------------------------------------------------
+ */
 
 static uint8_t *newest_log(struct memory_store *memory, size_t *size)
 {
@@ -333,10 +333,14 @@ static void test_missing_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_entries),           cmocka_unit_test(test_recovery),
-        cmocka_unit_test(test_snapshot_variants), cmocka_unit_test(test_torn_tails),
-        cmocka_unit_test(test_rot),               cmocka_unit_test(test_odd_newest_files),
-        cmocka_unit_test(test_damaged_snapshot),  cmocka_unit_test(test_missing_files),
+        cmocka_unit_test(test_entries),
+        cmocka_unit_test(test_recovery),
+        cmocka_unit_test(test_snapshot_variants),
+        cmocka_unit_test(test_torn_tails),
+        cmocka_unit_test(test_rot),
+        cmocka_unit_test(test_odd_newest_files),
+        cmocka_unit_test(test_damaged_snapshot),
+        cmocka_unit_test(test_missing_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
