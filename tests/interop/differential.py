@@ -521,7 +521,7 @@ def describe(step):
 
 
 def shrink(kinds, steps, failure, runs=30):
-    """Removes steps, then requests, as long as the same kind of difference stays."""
+    """Removes steps as long as the same kind of difference stays; each try is a whole replay."""
     head = failure.split("\n")[0].split(",")[0]
 
     def fails(candidate):
