@@ -74,7 +74,7 @@ static void session_is_dead(struct sim_client *client)
     client->dead_sessions[client->dead_session_count++ % capacity] = client->session_id;
     client->session_id = 0;
     client->last_zxid = 0;
-    client->watch_set = false;
+    client->watch_set = client->close_sent = false;
 }
 
 void client_append_request(struct sim_client *client, enum sim_request_kind kind, int64_t value,
@@ -89,7 +89,6 @@ void client_append_request(struct sim_client *client, enum sim_request_kind kind
     mk_frame_end(&client->to_server, begin);
     client->queue[client->queue_length++] =
         (struct sim_request){.kind = kind, .xid = header.xid, .value = value, .expect = expect};
-    client->last_sent_ms = client->sim->now_ms;
 }
 
 void client_act(struct sim_client *client)
@@ -150,14 +149,21 @@ static void handshake_reply(struct sim_client *client, struct mk_bytes payload)
     if (response.timeout <= 0) {
         if (client->session_id == 0)
             sim_fail(client->sim, "client %u: a new session was refused", client->index);
+        if (!client->close_sent && client->sim->now_ms - client->heard_ms < client->timeout_ms)
+            sim_fail(client->sim,
+                     "client %u: session expired %lld ms after it was heard of, "
+                     "its timeout is %d",
+                     client->index, (long long)(client->sim->now_ms - client->heard_ms),
+                     client->timeout_ms);
         session_is_dead(client);
         return;
     }
     if (client->session_id != 0 && response.session_id != client->session_id)
         sim_fail(client->sim, "client %u: resumed another session", client->index);
+    bool is_new = client->session_id == 0;
     client->session_id = response.session_id;
     memcpy(client->password, response.password.data, sizeof client->password);
-    client->timeout_ms = response.timeout;
+    client->timeout_ms = is_new ? response.timeout : MK_MIN(client->timeout_ms, response.timeout);
     client->established = true;
     workload_setup(client);
 }
@@ -182,6 +188,7 @@ static void reply(struct sim_client *client, const struct mk_reply_header *heade
         sim_fail(sim, "client %u: zxid fell from 0x%llx to 0x%llx", client->index,
                  (unsigned long long)client->last_zxid, (unsigned long long)header->zxid);
     client->last_zxid = MK_MAX(client->last_zxid, header->zxid);
+    client->heard_ms = MK_MAX(client->heard_ms, request.sent_ms);
     sim->acked_zxid = MK_MAX(sim->acked_zxid, header->zxid);
     workload_reply(client, &request, header, reader);
     if (request.kind == SIM_CLOSE)

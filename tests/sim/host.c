@@ -125,7 +125,8 @@ void host_kill(struct sim *sim)
 {
     for (uint32_t i = 0; i < sim->client_count; i++)
         client_disconnected(&sim->clients[i]);
-    txnlog_free(sim->log);
+    if (sim->log)
+        txnlog_free(sim->log);
     sim->log = NULL;
     if (sim->snapshot)
         snapfile_abort(sim->snapshot);

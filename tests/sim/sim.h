@@ -49,6 +49,7 @@ struct sim_request {
     int32_t xid;
     int64_t value;  /* n, where the kind has one */
     int64_t expect; /* SIM_GET: the value it must see, -1 unknown */
+    int64_t sent_ms;
 };
 
 #define SIM_QUEUE_MAX 64
@@ -59,12 +60,15 @@ struct sim_client {
     uint32_t connection;     /* number at the server */
     bool connected;          /* there is a socket */
     bool established;        /* the handshake is answered */
-    bool closing;            /* closeSession was sent */
+    bool closing;            /* closeSession was sent on this connection */
+    bool close_sent;         /* on any connection of this session */
     int64_t silent_until_ms; /* the client does nothing until then */
-    int64_t last_sent_ms;
+    int64_t heard_ms;        /* when the newest request that was answered had been sent */
 
     int64_t session_id;
     uint8_t password[16];
+    /* Least of those negotiated: after a restart the one of createSession counts again
+     * (client-protocol reference, 2.6). */
     int32_t timeout_ms;
     int64_t last_zxid;
     int32_t next_xid;

@@ -188,7 +188,7 @@ void workload_send(struct sim_client *client)
         send_one(client);
     if (mk_rand_below(&sim->rand, 400) == 0 && client->queue_length < SIM_QUEUE_MAX) {
         client_append_request(client, SIM_CLOSE, 0, -1, MK_OP_CLOSE_SESSION, NULL);
-        client->closing = true;
+        client->closing = client->close_sent = true;
     }
 }
 
