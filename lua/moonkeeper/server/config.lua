@@ -354,11 +354,15 @@ end
 
 ---Loads and checks a configuration file.
 ---@param path string
----@param context { words: string[], overrides: string[]? } `words`: the four-letter words there are
+---@param context { words: string[], overrides: string[]?, read_bundled: (fun(path: string):
+---  string?)? } `words`: the four-letter words there are; `read_bundled`: where else to look
 ---@return moonkeeper.Config? config
 ---@return moonkeeper.Problem[]? problems
 function M.load(path, context)
   local text, message = read_file(path)
+  if not text and context.read_bundled then
+    text = context.read_bundled(path)
+  end
   if not text then
     return nil, setmetatable({ { file = path, text = message:gsub("^" .. path:gsub("%p", "%%%0") ..
       ": ", "") } },

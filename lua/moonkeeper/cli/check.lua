@@ -1,0 +1,32 @@
+-- SPDX-License-Identifier: MIT
+-- moonkeeper check DIR [LOG_DIR]
+
+local core = require "moonkeeper.core"
+
+local M = {
+  usage = "moonkeeper check DIR [LOG_DIR]",
+  summary = "verify a data directory, change nothing",
+  help = [[
+Reads every snapshot and log of a data directory (DIR/version-2, or DIR itself), moonkeeper's or
+Apache ZooKeeper's, and says what is in each file and what is wrong, with the offset. LOG_DIR is the
+data_log_dir where the logs are kept elsewhere. Do not run it on the directory of a running server:
+what is being written looks like a torn tail.
+
+Exit code 0: a server would start from it. 1: it would not.]],
+}
+
+function M.run(arguments)
+  if #arguments < 1 or #arguments > 2 or arguments[1]:sub(1, 1) == "-" then
+    io.stderr:write("usage: ", M.usage, "\n")
+    return 2
+  end
+  local text, usable = core.check(arguments[1], arguments[2])
+  if not text then
+    io.stderr:write("moonkeeper check: ", usable, "\n")
+    return 1
+  end
+  io.write(text)
+  return usable and 0 or 1
+end
+
+return M

@@ -1,0 +1,57 @@
+-- SPDX-License-Identifier: MIT
+-- moonkeeper help [COMMAND | words]
+
+local core = require "moonkeeper.core"
+local nearest = require "moonkeeper.server.nearest"
+
+local M = {
+  usage = "moonkeeper help [COMMAND | words]",
+  summary = "this list, or what one command does",
+  help = "Without a command it lists all of them; `moonkeeper help words` lists the four-letter "
+    .. "words\nthat a server knows.",
+}
+
+---@param names string[]
+---@return string
+function M.overview(names)
+  local lines = { "moonkeeper: a ZooKeeper that you can script", "" }
+  for _, name in ipairs(names) do
+    local command = name == "help" and M or require("moonkeeper.cli." .. name)
+    lines[#lines + 1] = ("  %-52s %s"):format(command.usage, command.summary)
+  end
+  lines[#lines + 1] = ""
+  lines[#lines + 1] = "moonkeeper help COMMAND tells more. Exit codes: 0 done, 1 failed, 2 wrong usage."
+  return table.concat(lines, "\n") .. "\n"
+end
+
+local function words()
+  local lines = {}
+  for _, path in ipairs(core.bundle_list("server-scripts/commands/")) do
+    local command = assert(load(core.bundle_read(path), "@" .. path, "t"))()
+    lines[#lines + 1] = ("  %s  %s"):format(command.name, command.help)
+  end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+function M.run(arguments, names)
+  local name = arguments[1]
+  if not name then
+    io.write(M.overview(names))
+    return 0
+  elseif name == "words" then
+    io.write(words())
+    return 0
+  end
+  for _, known in ipairs(names) do
+    if name == known then
+      local command = name == "help" and M or require("moonkeeper.cli." .. name)
+      io.write("usage: ", command.usage, "\n\n", command.help, "\n")
+      return 0
+    end
+  end
+  io.stderr:write(("moonkeeper: there is no command %s%s\n"):format(name,
+    nearest.hint(name, names)))
+  return 2
+end
+
+return M

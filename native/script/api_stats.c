@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/* The object `stats` that a four-letter word gets: figures as fields (server-scripts/commands/
+ * uses them), computed when they are asked for. Everything is read from the running server;
+ * nothing is kept. Lists are in api_stats_lists.c. */
+#include "replica/stats.h"
+#include "script/script_int.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#define STATS_TYPE "moonkeeper.stats"
+
+struct stats *stats_check(lua_State *L)
+{
+    struct stats *stats = luaL_checkudata(L, 1, STATS_TYPE);
+    if (!stats->host)
+        luaL_error(L, "stats is used after its command ended");
+    return stats;
+}
+
+typedef int64_t stats_number(struct stats *stats);
+
+static const struct replica_stats *counters(struct stats *stats)
+{
+    return replica_stats(server_replica(stats->host->server));
+}
+
+static struct tree *tree_of(struct stats *stats)
+{
+    return replica_tree(server_replica(stats->host->server));
+}
+
+static struct server_figures figures_of(struct stats *stats)
+{
+    struct server_figures figures;
+    server_figures(stats->host->server, &figures);
+    return figures;
+}
+
+#define COUNTER(name, member)                                                                      \
+    static int64_t get_##name(struct stats *stats)                                                 \
+    {                                                                                              \
+        return (int64_t)counters(stats)->member;                                                   \
+    }
+#define FIGURE(name)                                                                               \
+    static int64_t get_##name(struct stats *stats)                                                 \
+    {                                                                                              \
+        return (int64_t)figures_of(stats).name;                                                    \
+    }
+#define VALUE(name, expression)                                                                    \
+    static int64_t get_##name(struct stats *stats)                                                 \
+    {                                                                                              \
+        return (int64_t)(expression);                                                              \
+    }
+
+COUNTER(latency_min_ms, latency.min_ms)
+COUNTER(latency_max_ms, latency.max_ms)
+COUNTER(packets_received, packets_received)
+COUNTER(packets_sent, packets_sent)
+COUNTER(bytes_received, bytes_received)
+COUNTER(bytes_sent, bytes_sent)
+COUNTER(outstanding_requests, outstanding_requests)
+COUNTER(connection_count, connection_count)
+COUNTER(transactions_since_snapshot, transactions_since_snapshot)
+COUNTER(snapshot_count, snapshot_count)
+COUNTER(auth_failed_count, auth_failed_count)
+COUNTER(sessions_expired_count, sessions_expired_count)
+COUNTER(connection_drop_count, connection_drop_count)
+FIGURE(data_dir_bytes)
+FIGURE(log_dir_bytes)
+FIGURE(file_descriptors_open)
+FIGURE(file_descriptors_max)
+FIGURE(sync_count)
+FIGURE(sync_total_us)
+FIGURE(sync_max_us)
+FIGURE(snapshot_total_ms)
+FIGURE(last_snapshot_zxid)
+FIGURE(last_snapshot_wall_ms)
+VALUE(connection_rejected_count, figures_of(stats).connections_rejected)
+VALUE(last_zxid, replica_last_zxid(server_replica(stats->host->server)))
+VALUE(znode_count, tree_node_count(tree_of(stats)))
+VALUE(data_bytes, tree_data_size(tree_of(stats)))
+VALUE(ephemeral_count, tree_ephemeral_count(tree_of(stats)))
+VALUE(session_count, tree_session_count(tree_of(stats)))
+VALUE(now_ms, server_now_ms(stats->host->server))
+VALUE(uptime_ms, server_now_ms(stats->host->server) - counters(stats)->start_now_ms)
+VALUE(trace_mask, stats->host->trace_mask)
+VALUE(argument, stats->argument)
+VALUE(client_port, server_port(stats->host->server, 0))
+
+static int64_t get_wall_ms(struct stats *stats)
+{
+    (void)stats;
+    uv_timeval64_t now;
+    uv_gettimeofday(&now);
+    return now.tv_sec * 1000 + now.tv_usec / 1000;
+}
+
+static int64_t get_watch_count(struct stats *stats)
+{
+    struct watch_counts counts;
+    watch_count(replica_watches(server_replica(stats->host->server)), &counts);
+    return (int64_t)counts.watches;
+}
+
+#define ROW(name)                                                                                  \
+    {                                                                                              \
+#name, get_##name                                                                          \
+    }
+static const struct {
+    const char *name;
+    stats_number *get;
+} numbers[] = {
+    ROW(latency_min_ms),
+    ROW(latency_max_ms),
+    ROW(packets_received),
+    ROW(packets_sent),
+    ROW(bytes_received),
+    ROW(bytes_sent),
+    ROW(outstanding_requests),
+    ROW(connection_count),
+    ROW(transactions_since_snapshot),
+    ROW(snapshot_count),
+    ROW(auth_failed_count),
+    ROW(sessions_expired_count),
+    ROW(connection_drop_count),
+    ROW(data_dir_bytes),
+    ROW(log_dir_bytes),
+    ROW(file_descriptors_open),
+    ROW(file_descriptors_max),
+    ROW(sync_count),
+    ROW(sync_total_us),
+    ROW(sync_max_us),
+    ROW(snapshot_total_ms),
+    ROW(last_snapshot_zxid),
+    ROW(last_snapshot_wall_ms),
+    ROW(connection_rejected_count),
+    ROW(last_zxid),
+    ROW(znode_count),
+    ROW(data_bytes),
+    ROW(ephemeral_count),
+    ROW(session_count),
+    ROW(now_ms),
+    ROW(uptime_ms),
+    ROW(trace_mask),
+    ROW(argument),
+    ROW(client_port),
+    ROW(wall_ms),
+    ROW(watch_count),
+};
+
+static bool push_other(lua_State *L, struct stats *stats, const char *name)
+{
+    if (strcmp(name, "latency_avg_ms") == 0) {
+        const struct replica_latency *latency = &counters(stats)->latency;
+        lua_pushnumber(L, latency->count ? (double)latency->total_ms / (double)latency->count : 0);
+    } else if (strcmp(name, "role") == 0) {
+        lua_pushliteral(L, "standalone");
+    } else if (strcmp(name, "read_only") == 0) {
+        lua_pushboolean(L, false);
+    } else if (strcmp(name, "version") == 0) {
+        const struct script_options *options = &stats->host->script->options;
+        lua_pushfstring(L, "3.9.4-moonkeeper-%s, built on %s", options->version,
+                        options->build_date);
+    } else if (strcmp(name, "config") == 0) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, stats->host->config_ref);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* stats.NAME: a method (upvalue 1), a number, or one of the few others. */
+static int index_stats(lua_State *L)
+{
+    struct stats *stats = stats_check(L);
+    const char *name = luaL_checkstring(L, 2);
+    if (lua_getfield(L, lua_upvalueindex(1), name) != LUA_TNIL)
+        return 1;
+    for (size_t i = 0; i < MK_ARRAY_LENGTH(numbers); i++) {
+        if (strcmp(numbers[i].name, name) == 0) {
+            lua_pushinteger(L, numbers[i].get(stats));
+            return 1;
+        }
+    }
+    if (push_other(L, stats, name))
+        return 1;
+    return luaL_error(L, "stats has no field or method named %s", name);
+}
+
+/* stats:reset(), stats:reset_connections(), stats:set_trace_mask(mask) */
+static int reset(lua_State *L)
+{
+    replica_stats_reset(server_replica(stats_check(L)->host->server));
+    return 0;
+}
+
+static int reset_connections(lua_State *L)
+{
+    replica_connections_reset(server_replica(stats_check(L)->host->server));
+    return 0;
+}
+
+static int set_trace_mask(lua_State *L)
+{
+    stats_check(L)->host->trace_mask = (uint64_t)luaL_checkinteger(L, 2);
+    return 0;
+}
+
+static void make_metatable(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"reset", reset},
+        {"reset_connections", reset_connections},
+        {"set_trace_mask", set_trace_mask},
+        {NULL, NULL},
+    };
+    luaL_newlib(L, methods);
+    stats_list_methods(L);
+    lua_pushcclosure(L, index_stats, 1);
+    lua_setfield(L, -2, "__index");
+    lua_pushliteral(L, "locked");
+    lua_setfield(L, -2, "__metatable");
+}
+
+struct stats *stats_push(lua_State *L, struct host *host, uint32_t connection, uint64_t argument)
+{
+    struct stats *stats = lua_newuserdatauv(L, sizeof *stats, 0);
+    *stats = (struct stats){.host = host, .connection = connection, .argument = argument};
+    if (luaL_newmetatable(L, STATS_TYPE))
+        make_metatable(L);
+    lua_setmetatable(L, -2);
+    return stats;
+}
+
+void stats_close(struct stats *stats)
+{
+    stats->host = NULL;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the script layer share. */
+#ifndef SCRIPT_SCRIPT_INT_H
+#define SCRIPT_SCRIPT_INT_H
+
+#include "base/trace.h"
+#include "script/script.h"
+#include "server/logger.h"
+#include "server/server.h"
+
+struct script {
+    struct script_options options;
+    struct lua_State *L;
+    uv_loop_t loop;
+    struct logger *logger; /* of the server that runs; NULL before */
+    /* memory of the state: allocator in state.c */
+    size_t memory_used;
+    size_t memory_limit; /* 0: none */
+    bool memory_refused;
+    /* the call that runs under a budget: door.c */
+    int64_t instructions_left; /* 0: no budget */
+    bool instructions_spent;
+};
+
+/* core.c: luaopen function of moonkeeper.core */
+int script_open_core(struct lua_State *L);
+
+/* config.c: fills `options` from the checked table at `index` (names as in the schema). Strings
+ * stay owned by that table. `addresses` are allocated: free them with config_fini. */
+void config_read(struct lua_State *L, int index, struct server_options *options);
+void config_fini(struct server_options *options);
+
+/* run.c: core.serve */
+int run_lua_serve(struct lua_State *L);
+/* check.c: core.check */
+int check_lua_check(struct lua_State *L);
+
+/* The server that runs, as its commands see it. */
+struct host {
+    struct script *script;
+    struct server *server;
+    int answer_ref; /* function(word, stats) -> text, in the registry */
+    int config_ref; /* the table of options in force */
+    struct script_budget command_budget;
+    uint64_t trace_mask; /* gtmk, stmk */
+    uv_signal_t terminate, interrupt;
+    bool stopping;
+    int exit_code;
+};
+
+/* api_stats.c: the object `stats` that a command gets: a full userdata with fields and methods.
+ * It reads the server while the command runs; after stats_close its use raises an error. */
+struct stats {
+    struct host *host;   /* NULL once closed */
+    uint32_t connection; /* that asks */
+    uint64_t argument;
+};
+struct stats *stats_push(struct lua_State *L, struct host *host, uint32_t connection,
+                         uint64_t argument);
+void stats_close(struct stats *stats);
+/* api_stats_lists.c: the methods that list connections, sessions, watches, ...; to be set into
+ * the method table at the top of the stack. */
+void stats_list_methods(struct lua_State *L);
+struct stats *stats_check(struct lua_State *L); /* argument 1, open */
+/* commands.c: server_callbacks.command; context is the host. */
+void commands_run(void *context, struct server *server, uint32_t connection, const char *word,
+                  uint64_t mask);
+
+#endif
