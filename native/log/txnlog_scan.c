@@ -25,7 +25,6 @@ struct scan_end {
     bool set;
     char file[LOG_NAME_BYTES];
     uint64_t offset;
-    enum txnlog_end end;
     enum txnlog_verdict verdict;
     char reason[256];
 };
@@ -146,24 +145,27 @@ static int check_continuity(struct txnlog_scan *scan, const struct txnlog_entry 
 
 static int file_end(struct txnlog_scan *scan, struct log_error *error)
 {
-    struct scan_end *end = &scan->end;
+    struct scan_end end = {.set = true};
     struct txnlog_file *file = &scan->file;
     const struct log_mark *mark =
         scan->has_mark && scan->mark.zxid > scan->options.base_zxid ? &scan->mark : NULL;
-    int result =
-        txnlog_file_judge(file, mark, &end->verdict, end->reason, sizeof end->reason, error);
+    int result = txnlog_file_judge(file, mark, &end.verdict, end.reason, sizeof end.reason, error);
     if (result < 0)
         return result;
-    end->set = true;
-    end->end = file->end;
-    end->offset = file->position;
-    memcpy(end->file, file->name.name, sizeof end->file);
+    end.offset = file->position;
+    memcpy(end.file, file->name.name, sizeof end.file);
     if (file->entries) {
-        memcpy(scan->tail.newest_file, end->file, sizeof end->file);
+        memcpy(scan->tail.newest_file, end.file, sizeof end.file);
         scan->tail.newest_file_end = file->position;
         scan->tail.newest_file_durable = file->trailers ? file->durable : file->position;
         scan->newest_ours = file->trailers;
+    } else if (scan->any && file->name.zxid <= scan->last_zxid &&
+               end.verdict == TXNLOG_VERDICT_SUSPECT) {
+        end.verdict = TXNLOG_VERDICT_DAMAGE; /* no last entry: an older file reaches beyond it */
     }
+    /* A file without entries does not make good the end of the one before. */
+    if (file->entries || !scan->end.set || end.verdict > scan->end.verdict)
+        scan->end = end;
     txnlog_file_close(file);
     return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The disk in memory; see memory_store.h. An inode has two images; the directory is a list of
  * entries with, beside it, the durable one and the operations since its last sync. */
-#include "tests/lib/memory_store.h"
+#include "memory_store.h"
 
 #include "base/mem.h"
 #include "log/format.h"
