@@ -9,15 +9,21 @@
 #include "server/disk.h"
 
 #include "base/mem.h"
+#include "server/store_ahead.h"
 #include "wire/errors.gen.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <unistd.h>
 
 #define EXIT_LOG_FAILED 74 /* EX_IOERR */
 #define IDLE_AFTER_NS (20u * 1000 * 1000)
-#define SYNC_WEIGHT 8 /* of the past in the usual time of a sync */
+/* The next log file is prepared once the current one is worth it. One that is used up sooner
+ * than AHEAD_SHORT_NS is followed by one of twice the size. */
+#define AHEAD_FROM_BYTES ((uint64_t)256 << 10)
+#define AHEAD_BYTES_MIN ((uint64_t)8 << 20)
+#define AHEAD_BYTES_MAX ((uint64_t)64 << 20)
+#define AHEAD_SHORT_NS (10ull * 1000 * 1000 * 1000)
+#define ENTRY_EXTRA_BYTES 96 /* more than what the log adds to an entry */
 
 struct entry_list {
     struct replica_log_entry *items;
@@ -36,12 +42,11 @@ struct disk {
     int64_t durable_zxid;
     bool stop, sleeping;
     struct disk_figures figures;
-    /* Hints, read without the mutex. */
-    atomic_bool idle;
-    atomic_uint_least64_t sync_ns;
     /* The thread's. */
     struct entry_list writing;
     bool idle_work; /* txnlog_idle has something to do */
+    uint64_t ahead_bytes; /* size of the next prepared file */
+    uint64_t rolled_at_ns;
     /* The loop's. */
     int64_t told_zxid;
     bool running; /* there is a thread to join */
@@ -58,10 +63,7 @@ _Noreturn static void disk_failed(struct disk *disk, const struct log_error *err
 
 static void count_sync(struct disk *disk, uint64_t started_ns, size_t entries)
 {
-    uint64_t elapsed_ns = uv_hrtime() - started_ns, elapsed_us = elapsed_ns / 1000;
-    uint64_t usual_ns = atomic_load_explicit(&disk->sync_ns, memory_order_relaxed);
-    usual_ns += elapsed_ns / SYNC_WEIGHT - usual_ns / SYNC_WEIGHT;
-    atomic_store_explicit(&disk->sync_ns, usual_ns, memory_order_relaxed);
+    uint64_t elapsed_us = (uv_hrtime() - started_ns) / 1000;
     int32_t warning_ms = disk->server->options.slow_sync_warning_ms;
     if (warning_ms > 0 && elapsed_us >= (uint64_t)warning_ms * 1000)
         mk_trace(disk->server->trace, MK_LEVEL_WARN, "log",
@@ -75,15 +77,45 @@ static void count_sync(struct disk *disk, uint64_t started_ns, size_t entries)
     uv_mutex_unlock(&disk->mutex);
 }
 
+/* `full`: because the file's prepared blocks are used up, not because the replica wants it. */
+static void roll(struct disk *disk, bool full)
+{
+    struct log_error error;
+    uint64_t now_ns = uv_hrtime(), used_bytes = txnlog_file_bytes(disk->log);
+    if (!full)
+        disk->ahead_bytes = used_bytes + used_bytes / 4;
+    else if (now_ns - disk->rolled_at_ns < AHEAD_SHORT_NS)
+        disk->ahead_bytes = MK_MAX(used_bytes, disk->ahead_bytes) * 2;
+    disk->ahead_bytes = MK_MAX(MK_MIN(disk->ahead_bytes, AHEAD_BYTES_MAX), AHEAD_BYTES_MIN);
+    disk->rolled_at_ns = now_ns;
+    if (txnlog_roll(disk->log, &error) != 0)
+        disk_failed(disk, &error);
+}
+
+/* Rather goes on in a prepared file than waits for the growth of this one. */
+static void roll_if_full(struct disk *disk)
+{
+    struct store *ahead = disk->server->log_ahead;
+    if (!ahead || txnlog_file_bytes(disk->log) < AHEAD_FROM_BYTES)
+        return;
+    uint64_t batch_bytes = 0;
+    for (size_t i = 0; i < disk->writing.count; i++)
+        batch_bytes += disk->writing.items[i].length + ENTRY_EXTRA_BYTES;
+    if (store_ahead_room(ahead, txnlog_file_bytes(disk->log)) < batch_bytes &&
+        store_ahead_is_ready(ahead))
+        roll(disk, true);
+}
+
 static void write_batch(struct disk *disk)
 {
     struct log_error error;
     uint64_t file_bytes_max = disk->server->options.log_file_bytes_max;
+    roll_if_full(disk);
     for (size_t i = 0; i < disk->writing.count; i++) {
         const struct replica_log_entry *entry = &disk->writing.items[i];
         bool full = file_bytes_max > 0 && txnlog_file_bytes(disk->log) >= file_bytes_max;
-        if ((entry->roll || full) && txnlog_roll(disk->log, &error) != 0)
-            disk_failed(disk, &error);
+        if (entry->roll || full)
+            roll(disk, false);
         if (txnlog_append(disk->log, entry->zxid, entry->data, entry->length, &error) != 0)
             disk_failed(disk, &error);
     }
@@ -91,6 +123,8 @@ static void write_batch(struct disk *disk)
     if (txnlog_flush(disk->log, &error) != 0)
         disk_failed(disk, &error);
     count_sync(disk, started_ns, disk->writing.count);
+    if (disk->server->log_ahead && txnlog_file_bytes(disk->log) >= AHEAD_FROM_BYTES)
+        store_ahead_want(disk->server->log_ahead, disk->ahead_bytes);
     disk->idle_work = true;
 }
 
@@ -132,7 +166,6 @@ static void run(void *argument)
         write_batch(disk);
         uv_mutex_lock(&disk->mutex);
         disk->durable_zxid = disk->writing.items[disk->writing.count - 1].zxid;
-        atomic_store_explicit(&disk->idle, disk->gathering.count == 0, memory_order_relaxed);
         uv_mutex_unlock(&disk->mutex);
         uv_async_send(&disk->async);
         uv_mutex_lock(&disk->mutex);
@@ -168,8 +201,7 @@ int disk_new(struct server *server, struct txnlog *log, struct disk **result)
     disk->log = log;
     disk->durable_zxid = disk->told_zxid = txnlog_durable_zxid(log);
     disk->idle_work = true;
-    atomic_init(&disk->idle, true);
-    atomic_init(&disk->sync_ns, 0);
+    disk->ahead_bytes = AHEAD_BYTES_MIN;
     MK_ASSERT(uv_mutex_init(&disk->mutex) == 0);
     MK_ASSERT(uv_cond_init(&disk->wake) == 0);
     int error = uv_async_init(server->loop, &disk->async, on_durable);
@@ -199,20 +231,9 @@ void disk_submit(struct disk *disk, const struct replica_log_entry *entries, siz
     memcpy(list->items + list->count, entries, count * sizeof *entries);
     list->count += count;
     bool wake = disk->sleeping;
-    atomic_store_explicit(&disk->idle, false, memory_order_relaxed);
     uv_mutex_unlock(&disk->mutex);
     if (wake)
         uv_cond_signal(&disk->wake);
-}
-
-bool disk_is_idle(const struct disk *disk)
-{
-    return atomic_load_explicit(&disk->idle, memory_order_relaxed);
-}
-
-uint64_t disk_sync_ns(const struct disk *disk)
-{
-    return atomic_load_explicit(&disk->sync_ns, memory_order_relaxed);
 }
 
 void disk_stop(struct disk *disk)

@@ -16,10 +16,6 @@ struct disk_figures {
 int disk_new(struct server *server, struct txnlog *log, struct disk **disk);
 /* The entries' data must stay valid until DURABLE was fed for their zxid. */
 void disk_submit(struct disk *disk, const struct replica_log_entry *entries, size_t count);
-/* Nothing is being written or synced. May be out of date by the time it returns. */
-bool disk_is_idle(const struct disk *disk);
-/* What a sync takes of late. */
-uint64_t disk_sync_ns(const struct disk *disk);
 /* Waits until all that was submitted is durable, closes the log, ends the thread. */
 void disk_stop(struct disk *disk);
 /* Closes the uv_async (server_handle_closed follows); after disk_stop. */

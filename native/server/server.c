@@ -41,21 +41,6 @@ static void submit_log(struct server *server)
     update->log_count = 0;
 }
 
-/* In a long turn the log thread need not wait for its end: it gets what there is once the turn
- * has taken as long as a sync does. Not sooner, or a short turn would cost two syncs. */
-static void submit_log_early(struct server *server)
-{
-    if (!server->disk || server->update.log_count == 0 || !disk_is_idle(server->disk))
-        return;
-    uint64_t now_ns = uv_hrtime();
-    if (server->gathering_since_ns == 0)
-        server->gathering_since_ns = now_ns;
-    else if (now_ns - server->gathering_since_ns >= disk_sync_ns(server->disk)) {
-        submit_log(server);
-        server->gathering_since_ns = now_ns;
-    }
-}
-
 void server_feed(struct server *server, struct replica_event *event)
 {
     server->update.consumed = 0;
@@ -65,7 +50,6 @@ void server_feed(struct server *server, struct replica_event *event)
     event->wall_ms = wall_clock_ms(server);
     replica_step(server->replica, event, &server->update);
     server->turn_pending = true;
-    submit_log_early(server);
 }
 
 void server_feed_simple(struct server *server, enum replica_event_type type, uint32_t connection)
@@ -111,7 +95,6 @@ static void perform_update(struct server *server)
     struct replica_update *update = &server->update;
     server->turn_pending = false;
     submit_log(server);
-    server->gathering_since_ns = 0;
     if (server->snapshots)
         snapshots_submit(server->snapshots, update);
     else if (update->snapshot_begin)

@@ -29,7 +29,6 @@ struct server {
     bool turn_pending;            /* a step was made since the last perform */
     bool wall_known; /* wall_ms was read in this turn */
     int64_t wall_ms;
-    uint64_t gathering_since_ns; /* the turn's first log entry, or the last early submit; 0: none */
     int64_t timer_at_ms; /* when the tick timer fires; INT64_MAX: not armed */
     uint32_t *touched;   /* scratch of perform */
     size_t touched_capacity;
@@ -44,7 +43,8 @@ struct server {
     bool start_failed; /* `stopped` is not called */
 
     struct store *snapshot_store, *log_store; /* NULL: memory only; may be the same */
-    struct store *log_filter;                 /* in front of log_store, or NULL */
+    struct store *log_filter; /* in front of log_store, with force_sync off; or NULL */
+    struct store *log_ahead;  /* in front of log_store, prepares files; or NULL */
     struct txnlog *log;                       /* until the log thread takes it over */
     bool fresh;                               /* the directory held no data */
     struct clients *clients;

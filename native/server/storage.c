@@ -9,6 +9,7 @@
 #include "log/recover.h"
 #include "server/disk.h"
 #include "server/snapshots.h"
+#include "server/store_ahead.h"
 #include "server/store_filter.h"
 #include "server/store_posix.h"
 #include "wire/errors.gen.h"
@@ -108,9 +109,9 @@ static int open_stores(struct server *server, struct log_error *cause)
 
 static void close_stores(struct server *server)
 {
-    if (server->log_filter)
-        store_filter_free(server->log_filter);
-    server->log_filter = NULL;
+    store_filter_free(server->log_filter);
+    store_ahead_free(server->log_ahead);
+    server->log_filter = server->log_ahead = NULL;
     if (server->log_store != server->snapshot_store)
         store_posix_free(server->log_store);
     store_posix_free(server->snapshot_store);
@@ -250,6 +251,8 @@ static int open_log(struct server *server, const struct txnlog_tail *tail,
         mk_trace(server->trace, MK_LEVEL_WARN, "log",
                  "replies do not wait for the disk (force_sync is off): a power cut loses "
                  "acknowledged writes");
+    } else if (options.preallocate_bytes > 0) {
+        store = server->log_ahead = store_ahead_new(server->log_store);
     }
     return txnlog_open(store, &options, tail, &server->log, cause);
 }
