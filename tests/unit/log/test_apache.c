@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Apache's own programs read what we wrote: every transaction type with our trailer behind it, error
- * transactions (whose missing digest the trailer takes the place of), our snapshot. Skipped where
- * java or Apache's jar is missing. */
+/* Apache's own programs read what we wrote: every transaction type with our trailer behind it,
+ * error transactions (whose missing digest the trailer takes the place of), our snapshot.
+ * Skipped where java or Apache's jar is missing. */
 #include "tests/unit/log/files.h"
 
 #include <arpa/inet.h>
@@ -146,7 +146,7 @@ static void test_toolkit(void **state)
     memory_store_free(to);
 }
 
-/* --- a whole server ----------------------------------------------------------------------------- */
+/* --- a whole server --------------------------------------------------------------------------- */
 
 static int connect_to(int port)
 {
