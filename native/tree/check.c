@@ -25,7 +25,6 @@ static void check_node(struct check *check, uint32_t number)
     tree_append_path(tree, node, &check->path);
     struct mk_bytes path = mk_buffer_bytes(&check->path);
     MK_ASSERT(node_find(tree, path) == number);
-    MK_ASSERT(node->hash == node_hash(tree, node->parent, node_name(node)));
     MK_ASSERT(node->data_length >= -1);
     struct mk_bytes digest_path = is_root ? MK_BYTES("") : path;
     if (tree_digest_counts(digest_path)) { /* the CRC of stats nodes is not kept up to date */
@@ -75,18 +74,28 @@ static void check_children(struct check *check, uint32_t number)
     MK_ASSERT(data == extra->descendant_data);
 }
 
-static void check_table(const struct tree *tree)
+static void check_index(const struct tree *tree)
 {
+    const struct index *index = &tree->index;
     uint64_t count = 0;
-    for (uint32_t bucket = 0; bucket < table_bucket_count(&tree->node_table); bucket++) {
-        uint32_t *head = table_bucket(&tree->node_table, bucket);
-        for (uint32_t number = *head; number; number = node_at(tree, number)->hash_next) {
-            MK_ASSERT(table_head(&tree->node_table, node_at(tree, number)->hash) == head);
-            count++;
+    for (uint32_t bucket = 0; bucket < index_bucket_count(index); bucket++) {
+        const struct index_line *head = index_line_at(index, bucket);
+        for (const struct index_line *line = head; line; line = index_line_next(index, line)) {
+            uint32_t used = 0;
+            for (uint32_t i = 0; i < INDEX_LINE_SLOTS && line->numbers[i]; i++, used++) {
+                uint32_t hash = node_index_hash(tree, line->numbers[i]);
+                MK_ASSERT(index_line_of(index, hash) == head);
+                MK_ASSERT(line->tags[i] == index_tag(hash));
+            }
+            for (uint32_t i = used; i < INDEX_LINE_SLOTS; i++)
+                MK_ASSERT(line->numbers[i] == 0);
+            MK_ASSERT(used == INDEX_LINE_SLOTS || !line->overflow);
+            MK_ASSERT(line == head || used > 0);
+            count += used;
         }
     }
     MK_ASSERT(count == tree->nodes.live);
-    MK_ASSERT(count == tree->node_table.count);
+    MK_ASSERT(count == index->count);
     MK_ASSERT(tree->blocks.small_count + tree->blocks.large_count == count);
 }
 
@@ -142,8 +151,9 @@ static void check_totals(const struct check *check)
 }
 
 struct acl_users {
+    const struct tree *tree;
+    uint32_t *references; /* ascending */
     uint32_t *counts;
-    uint32_t *references;
     uint32_t count;
 };
 
@@ -154,29 +164,32 @@ static void note_acl(void *context, uint32_t reference, const struct mk_acl_vect
     users->references[users->count++] = reference;
 }
 
+static void count_acl_user(void *context, uint32_t number)
+{
+    struct acl_users *users = context;
+    uint32_t acl = node_at(users->tree, number)->acl;
+    uint32_t low = 0;
+    for (uint32_t high = users->count; low < high;) {
+        uint32_t middle = low + (high - low) / 2;
+        if (users->references[middle] < acl)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low < users->count && users->references[low] == acl)
+        users->counts[low]++;
+}
+
 /* Every list has at least as many users as there are nodes that refer to it (requests in
  * flight hold some, too). */
 static void check_acls(const struct tree *tree)
 {
     uint32_t count = acl_count(tree->acls);
-    struct acl_users users = {mk_calloc(count, sizeof(uint32_t)),
+    struct acl_users users = {tree, mk_calloc(count, sizeof(uint32_t)),
                               mk_calloc(count, sizeof(uint32_t)), 0};
     acl_visit(tree->acls, note_acl, &users);
-    for (uint32_t bucket = 0; bucket < table_bucket_count(&tree->node_table); bucket++) {
-        uint32_t number = *table_bucket(&tree->node_table, bucket);
-        for (; number; number = node_at(tree, number)->hash_next) {
-            uint32_t low = 0;
-            for (uint32_t high = count; low < high;) {
-                uint32_t middle = low + (high - low) / 2;
-                if (users.references[middle] < node_at(tree, number)->acl)
-                    low = middle + 1;
-                else
-                    high = middle;
-            }
-            if (low < count && users.references[low] == node_at(tree, number)->acl)
-                users.counts[low]++;
-        }
-    }
+    MK_ASSERT(users.count == count);
+    index_visit(&tree->index, count_acl_user, &users);
     for (uint32_t i = 0; i < count; i++)
         MK_ASSERT(acl_user_count(tree->acls, users.references[i]) >= users.counts[i]);
     mk_free(users.counts);
@@ -201,7 +214,7 @@ void tree_check(const struct tree *tree)
     }
     mk_buffer_fini(&check.path);
     check_totals(&check);
-    check_table(tree);
+    check_index(tree);
     check_owners(&check);
     check_acls(tree);
 }

@@ -24,6 +24,9 @@ enum loader_state {
     LOAD_DONE
 };
 
+/* How many nodes ahead the index is fetched into the cache. */
+#define SCOUT_NODES 8
+
 struct tree_loader {
     struct tree *tree;
     enum loader_state state;
@@ -32,6 +35,8 @@ struct tree_loader {
     uint32_t parent;              /* of the last node; 0: none yet */
     struct mk_arena arena;
     const char *reason;
+    const uint8_t *scout; /* start of the first node not looked at yet, during one feed */
+    uint32_t scout_lead;  /* nodes between the one being taken and the scout */
 };
 
 /* What is left of the bytes given to one call. */
@@ -180,6 +185,32 @@ static int add_node(struct tree_loader *loader, const struct node_fields *fields
     return STEP_TAKEN;
 }
 
+/* Looks at the nodes to come and has their places in the index fetched: the cache misses of
+ * several nodes then overlap. Most nodes have the parent of the one before; for others there
+ * is no guess. Checks nothing: take_node does. */
+static void scout_ahead(struct tree_loader *loader, const uint8_t *end)
+{
+    struct mk_bytes parent_path = mk_buffer_bytes(&loader->parent_path);
+    while (loader->scout_lead < SCOUT_NODES) {
+        struct cursor cursor = {loader->scout, end};
+        struct mk_bytes path;
+        struct mk_bytes data;
+        if (take_string(loader, &cursor, &path) != STEP_TAKEN ||
+            take_string(loader, &cursor, &data) != STEP_TAKEN ||
+            left(&cursor) < 8 + LOADER_STAT_BYTES)
+            return;
+        if (loader->parent && path.length > parent_path.length &&
+            path.data[parent_path.length] == '/' && mk_bytes_starts_with(path, parent_path)) {
+            struct mk_bytes name = {path.data + parent_path.length + 1,
+                                    path.length - parent_path.length - 1};
+            uint32_t hash = node_hash(loader->tree, loader->parent, name);
+            __builtin_prefetch(index_line_of(&loader->tree->index, hash), 1);
+        }
+        loader->scout = cursor.at + 8 + LOADER_STAT_BYTES;
+        loader->scout_lead++;
+    }
+}
+
 static void load_stat(const uint8_t *at, struct mk_stat_persisted *stat)
 {
     struct mk_reader reader;
@@ -191,6 +222,9 @@ static int take_node(struct tree_loader *loader, struct cursor *cursor)
 {
     struct cursor ahead = *cursor;
     struct node_fields fields;
+    if (loader->scout_lead == 0)
+        loader->scout = cursor->at;
+    scout_ahead(loader, cursor->end);
     int result = take_string(loader, &ahead, &fields.path);
     if (result != STEP_TAKEN)
         return result;
@@ -218,6 +252,7 @@ static int take_node(struct tree_loader *loader, struct cursor *cursor)
         return result;
     ahead.at += 8 + LOADER_STAT_BYTES;
     *cursor = ahead;
+    loader->scout_lead--;
     return STEP_TAKEN;
 }
 
@@ -251,6 +286,7 @@ int tree_loader_feed(struct tree_loader *loader, const uint8_t *data, size_t siz
 {
     struct cursor cursor = {data, data + size};
     int result = STEP_TAKEN;
+    loader->scout_lead = 0;
     while (result == STEP_TAKEN && loader->state != LOAD_DONE)
         result = take_item(loader, &cursor);
     *consumed = (size_t)(cursor.at - data);

@@ -7,14 +7,13 @@
 #include "tree/tree_int.h"
 #include "wire/ops.gen.h"
 
-_Static_assert(sizeof(struct znode) == 80, "the memory per znode is a promise");
+_Static_assert(sizeof(struct znode) == 72, "the memory per znode is a promise");
 _Static_assert(sizeof(struct znode_extra) == 56, "the memory per directory is a promise");
 
-uint32_t *node_table_entry(const void *context, uint32_t number, uint32_t *hash)
+uint32_t node_index_hash(const void *context, uint32_t number)
 {
-    struct znode *node = node_at(context, number);
-    *hash = node->hash;
-    return &node->hash_next;
+    const struct znode *node = node_at(context, number);
+    return node_hash(context, node->parent, node_name(node));
 }
 
 /* --- life ------------------------------------------------------------------------------ */
@@ -26,37 +25,31 @@ void tree_init_empty(struct tree *tree)
     slab_init(&tree->nodes, sizeof(struct znode));
     slab_init(&tree->extras, sizeof(struct znode_extra));
     slab_init(&tree->sessions, sizeof(struct session));
-    table_init(&tree->node_table);
+    index_init(&tree->index);
     table_init(&tree->session_table);
     block_heap_init(&tree->blocks);
     tree->acls = acl_table_new(options.hash_seed);
 }
 
-/* Large blocks are not in the heap's pages: every node has to be asked. */
-static void free_large_blocks(struct tree *tree)
+static void free_large_block(void *context, uint32_t number)
 {
-    uint32_t buckets = table_bucket_count(&tree->node_table);
-    for (uint32_t bucket = 0; bucket < buckets && tree->blocks.large_count; bucket++) {
-        uint32_t number = *table_bucket(&tree->node_table, bucket);
-        for (; number; number = node_at(tree, number)->hash_next) {
-            struct znode *node = node_at(tree, number);
-            size_t name_length = mk_bytes_size(node_name(node));
-            size_t size = node_block_size(name_length, node_data_size(node));
-            if (size > BLOCK_SMALL_BYTES_MAX)
-                block_free(&tree->blocks, node->block, size);
-        }
-    }
+    struct tree *tree = context;
+    const struct znode *node = node_at(tree, number);
+    size_t size = node_block_size(mk_bytes_size(node_name(node)), node_data_size(node));
+    if (size > BLOCK_SMALL_BYTES_MAX)
+        block_free(&tree->blocks, node->block, size);
 }
 
 void tree_fini_all(struct tree *tree)
 {
     MK_ASSERT(!tree->snapshot);
-    free_large_blocks(tree);
+    if (tree->blocks.large_count) /* they are in no page: every node has to be asked */
+        index_visit(&tree->index, free_large_block, tree);
     block_heap_fini(&tree->blocks);
     slab_fini(&tree->nodes);
     slab_fini(&tree->extras);
     slab_fini(&tree->sessions);
-    table_fini(&tree->node_table);
+    index_fini(&tree->index);
     table_fini(&tree->session_table);
     acl_table_free(tree->acls);
 }
@@ -145,12 +138,17 @@ void tree_load_finish(struct tree *tree)
 uint32_t node_find_child(const struct tree *tree, uint32_t parent, struct mk_bytes name)
 {
     uint32_t hash = node_hash(tree, parent, name);
-    uint32_t number = *table_head(&tree->node_table, hash);
-    while (number) {
-        const struct znode *node = node_at(tree, number);
-        if (node->hash == hash && node->parent == parent && mk_bytes_equal(node_name(node), name))
-            return number;
-        number = node->hash_next;
+    uint16_t tag = index_tag(hash);
+    const struct index_line *line = index_line_of(&tree->index, hash);
+    for (; line; line = index_line_next(&tree->index, line)) {
+        for (uint32_t i = 0; i < INDEX_LINE_SLOTS; i++) {
+            uint32_t number = line->numbers[i];
+            if (MK_LIKELY(line->tags[i] != tag) || !number)
+                continue;
+            const struct znode *node = node_at(tree, number);
+            if (node->parent == parent && mk_bytes_equal(node_name(node), name))
+                return number;
+        }
     }
     return 0;
 }

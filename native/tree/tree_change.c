@@ -7,9 +7,6 @@
 #include "tree/tree_int.h"
 #include "wire/errors.gen.h"
 
-/* How many splits ahead the nodes of a bucket are fetched into the cache. */
-#define SPLIT_AHEAD 8
-
 struct znode_extra *node_need_extra(struct tree *tree, struct znode *node)
 {
     if (!node->extra) {
@@ -44,19 +41,6 @@ static void free_block(struct tree *tree, struct znode *node)
 {
     size_t name_length = mk_bytes_size(node_name(node));
     block_free(&tree->blocks, node->block, node_block_size(name_length, node_data_size(node)));
-}
-
-/* The splits of the table walk through it in order, so the headers that the next splits need
- * are known; fetching them early takes the cache misses out of every insert. */
-static void fetch_ahead(const struct tree *tree)
-{
-    const struct table *table = &tree->node_table;
-    uint32_t bucket = table->split + SPLIT_AHEAD;
-    if (bucket < table->base) {
-        uint32_t number = *table_bucket(table, bucket);
-        if (number)
-            __builtin_prefetch(node_at(tree, number));
-    }
 }
 
 static void link_sibling(struct tree *tree, uint32_t number, uint32_t parent)
@@ -124,14 +108,12 @@ uint32_t node_insert(struct tree *tree, uint32_t parent, const struct node_field
     struct mk_bytes name = parent ? path_name(fields->path) : MK_BYTES("");
     fill_node(tree, node, fields);
     node->parent = parent;
-    node->hash = node_hash(tree, parent, name);
     node->block = make_block(tree, name, fields->data);
     if (!acl_retain(tree->acls, fields->acl)) {
         acl_reserve(tree->acls, fields->acl);
         tree->dangling_acls++;
     }
-    fetch_ahead(tree);
-    table_insert(&tree->node_table, node->hash, number, &node->hash_next, node_table_entry, tree);
+    index_insert(&tree->index, node_hash(tree, parent, name), number, node_index_hash, tree);
     if (parent) {
         link_sibling(tree, number, parent);
         add_to_ancestors(tree, parent, 1, node_data_size(node));
@@ -168,7 +150,7 @@ void node_remove(struct tree *tree, uint32_t number, struct mk_bytes path)
         owner_unlink(tree, number);
     unlink_sibling(tree, node);
     add_to_ancestors(tree, node->parent, (uint32_t)-1, (uint64_t)0 - node_data_size(node));
-    table_remove(&tree->node_table, node->hash, number, node_table_entry, tree);
+    index_remove(&tree->index, node_index_hash(tree, number), number);
     tree->data_size -= mk_bytes_size(path) + node_data_size(node);
     release_acl(tree, node);
     free_block(tree, node);

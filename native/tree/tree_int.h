@@ -1,35 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /* What the files of the tree share: how a znode lies in memory. Included by native/tree/ only.
  *
- * A znode is a header of 80 bytes in a slab, one block with its name and data, and, only if it
+ * A znode is a header of 72 bytes in a slab, one block with its name and data, and, only if it
  * has or had children, an owner or an ACL version, an extra record. A persistent leaf with 100
- * bytes of data and a name of 10 thus takes 80 + 112 bytes and about 4 in the table. */
+ * bytes of data and a name of 10 thus takes 72 + 112 bytes and about 12 in the index. */
 #ifndef TREE_TREE_INT_H
 #define TREE_TREE_INT_H
 
 #include "base/hash.h"
 #include "tree/block.h"
+#include "tree/index.h"
 #include "tree/slab.h"
 #include "tree/table.h"
 #include "tree/tree.h"
 
 /* Numbers are slab numbers; 0 is none. */
 struct znode {
-    uint32_t hash_next; /* chain of the table; the slab's free link */
-    uint32_t parent;
-    uint32_t next; /* siblings; a new child goes to the front */
-    uint32_t previous;
+    uint32_t parent;     /* also the slab's free link */
+    int32_t data_length; /* -1: null */
+    uint8_t *block;      /* length of the name (1 byte, or 255 and 4 more), name, data */
     uint32_t extra;
     uint32_t acl;
-    uint32_t hash; /* of parent number and name */
-    uint32_t content_crc;
     int64_t czxid;
     int64_t mzxid;
     int64_t ctime;
     int64_t mtime;
     int32_t version;
-    int32_t data_length; /* -1: null */
-    uint8_t *block;      /* length of the name (1 byte, or 255 and 4 more), name, data */
+    uint32_t content_crc;
+    uint32_t next; /* siblings; a new child goes to the front */
+    uint32_t previous;
 };
 
 /* A node without this has pzxid = czxid and 0 in all else. */
@@ -64,7 +63,7 @@ struct tree {
     struct slab nodes;
     struct slab extras;
     struct slab sessions;
-    struct table node_table;
+    struct index index; /* by parent number and name */
     struct table session_table;
     struct block_heap blocks;
     struct acl_table *acls;
@@ -134,7 +133,7 @@ struct znode_extra *node_need_extra(struct tree *tree, struct znode *node);
 uint32_t node_find_child(const struct tree *tree, uint32_t parent, struct mk_bytes name);
 /* Number of the node of this path, or 0. */
 uint32_t node_find(const struct tree *tree, struct mk_bytes path);
-uint32_t *node_table_entry(const void *context, uint32_t number, uint32_t *hash);
+uint32_t node_index_hash(const void *context, uint32_t number);
 void tree_init_empty(struct tree *tree);
 void tree_fini_all(struct tree *tree);
 
