@@ -60,8 +60,8 @@ static void copy_snapshot(struct memory_store *from, struct memory_store *to, co
     struct log_error error;
     snapfile_walk_init(&copy.walk);
     assert_int_equal(snapfile_begin(memory_store_of(to), zxid, &copy.writer, &error), 0);
-    assert_int_equal(
-        snapfile_read(memory_store_of(from), name, copy_body, &copy, &info, &error), 0);
+    assert_int_equal(snapfile_read(memory_store_of(from), name, copy_body, &copy, &info, &error),
+                     0);
     info.seal.has_last_zxid = true;
     info.seal.last_zxid = zxid;
     assert_int_equal(snapfile_finish(copy.writer, &info.seal, NULL, &error), 0);
