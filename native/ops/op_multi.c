@@ -242,6 +242,9 @@ const struct op_family op_family_multi = {
 
 /* --- multiRead ---------------------------------------------------------------------------- */
 
+/* A small request may name a large node many times. */
+#define MULTI_READ_REPLY_BYTES_MAX ((size_t)64 << 20)
+
 /* The watch byte of a part is read and ignored, as upstream does (5.5). */
 static int read_part(struct op_read *read, int32_t type, struct mk_bytes path,
                      struct mk_buffer *reply)
@@ -263,6 +266,7 @@ static int multi_read_read(struct op_read *read, int32_t op, struct mk_reader *r
     (void)op;
     /* The whole list is checked before a part is answered. */
     struct mk_reader check = *reader;
+    size_t begin = reply->length;
     for (int pass = 0; pass < 2; pass++) {
         struct mk_reader *cursor = pass ? reader : &check;
         for (;;) {
@@ -280,6 +284,8 @@ static int multi_read_read(struct op_read *read, int32_t op, struct mk_reader *r
             int error = pass ? read_part(read, header.type, part.path, reply) : 0;
             if (error)
                 return error;
+            if (reply->length - begin > MULTI_READ_REPLY_BYTES_MAX)
+                return MK_ERR_MARSHALLING;
         }
     }
     write_header(reply, -1, true, -1);

@@ -42,11 +42,11 @@ static void answer_write(struct replica *replica, const struct proposal *proposa
 {
     struct connection *connection = proposal->connection;
     struct request *request = proposal->request;
-    MK_ASSERT(connection->queue_head == request);
     if (connection->link.closing) {
-        pipeline_pop(replica, connection); /* nobody is there to be told */
+        pipeline_free(replica, connection); /* nobody is there to be told */
         return;
     }
+    MK_ASSERT(connection->queue_head == request);
     bool is_multi = proposal->op == MK_OP_MULTI && result->type == MK_OP_MULTI;
     int32_t error = is_multi ? 0 : result->error;
     size_t begin = egress_reply_begin(connection);
@@ -78,9 +78,11 @@ static void commit_one(struct replica *replica, struct proposal *proposal)
 {
     struct op_result result;
     memset(&result, 0, sizeof result);
+    struct connection *connection = proposal->connection;
+    if (proposal->request)
+        pipeline_finish(replica, connection);
     apply(replica, proposal, &result);
     egress_changes(replica, proposal->zxid);
-    struct connection *connection = proposal->connection;
     if (proposal->request)
         answer_write(replica, proposal, &result);
     if (proposal->op == MK_OP_CREATE_SESSION)

@@ -101,8 +101,15 @@ void connection_end(struct replica *replica, struct connection *connection)
 void connection_drop(struct replica *replica, struct connection *connection)
 {
     mk_buffer_clear(&connection->link.output);
-    replica->stats.connection_drop_count++;
+    if (!connection->link.closing)
+        replica->stats.connection_drop_count++;
     connection_end(replica, connection);
+}
+
+bool connection_output_is_full(const struct replica *replica, const struct connection *connection)
+{
+    return connection->link.output.length + connection->link.unsent_elsewhere >=
+           replica->options.output_pause_bytes;
 }
 
 static bool must_pause(const struct replica *replica, const struct connection *connection)
@@ -111,15 +118,18 @@ static bool must_pause(const struct replica *replica, const struct connection *c
     if (connection->phase == PHASE_ESTABLISHING || replica->stopping)
         return true;
     if (connection->queue_length >= options->requests_in_flight_max ||
-        connection->link.output.length + connection->link.unsent_elsewhere >=
-            options->output_pause_bytes)
+        connection->queue_bytes >= (size_t)options->frame_bytes_max ||
+        connection_output_is_full(replica, connection))
+        return true;
+    /* Answers that wait for room go first. */
+    if (connection->queue_head && connection->queue_head->state != REQUEST_PROPOSED)
         return true;
     return connection->queue_length > 0 &&
            (replica->proposal_count >= options->outstanding_max ||
             replica->proposal_bytes >= options->outstanding_bytes_max);
 }
 
-static void pause_connection(struct replica *replica, struct connection *connection)
+void connection_pause(struct replica *replica, struct connection *connection)
 {
     if (connection->link.paused)
         return;
@@ -211,7 +221,7 @@ static bool take_frame(struct replica *replica, struct connection *connection,
                        struct mk_bytes bytes, size_t *consumed)
 {
     if (must_pause(replica, connection)) {
-        pause_connection(replica, connection);
+        connection_pause(replica, connection);
         return false;
     }
     if (connection->phase == PHASE_HANDSHAKE && handshake_word(replica, connection, bytes))

@@ -16,6 +16,7 @@ struct request *pipeline_push(struct replica *replica, struct connection *connec
                                 .xid = xid,
                                 .op = op,
                                 .started_ms = replica->now_ms,
+                                .identity_count = connection->identities.count,
                                 .frame_length = (uint32_t)frame_length};
     if (frame_length)
         memcpy(request->frame, frame.data, frame_length);
@@ -25,6 +26,7 @@ struct request *pipeline_push(struct replica *replica, struct connection *connec
         connection->queue_head = request;
     connection->queue_tail = request;
     connection->queue_length++;
+    connection->queue_bytes += frame_length;
     replica->stats.outstanding_requests++;
     return request;
 }
@@ -37,22 +39,53 @@ void pipeline_pop(struct replica *replica, struct connection *connection)
     if (!connection->queue_head)
         connection->queue_tail = NULL;
     connection->queue_length--;
+    connection->queue_bytes -= request->frame_length;
     replica->stats.outstanding_requests--;
     mk_free(request);
 }
 
+static bool head_is_ready(const struct connection *connection)
+{
+    const struct request *head = connection->queue_head;
+    return head && head->state != REQUEST_PROPOSED && !connection->link.closing;
+}
+
+static void answer_head(struct replica *replica, struct connection *connection)
+{
+    struct request *request = connection->queue_head;
+    request_answer(replica, connection, request,
+                   mk_bytes_of(request->frame, request->frame_length));
+    pipeline_pop(replica, connection);
+}
+
 void pipeline_run(struct replica *replica, struct connection *connection)
 {
-    struct request *request;
-    while ((request = connection->queue_head) && request->state != REQUEST_PROPOSED &&
-           !connection->link.closing) {
-        request_answer(replica, connection, request,
-                       mk_bytes_of(request->frame, request->frame_length));
-        pipeline_pop(replica, connection);
+    while (head_is_ready(connection)) {
+        if (connection_output_is_full(replica, connection)) {
+            connection_pause(replica, connection);
+            return;
+        }
+        answer_head(replica, connection);
     }
     if (connection->link.paused &&
         connection->queue_length <= replica->options.requests_in_flight_max / 2)
         connection_resume(replica, connection);
+}
+
+void pipeline_finish(struct replica *replica, struct connection *connection)
+{
+    while (head_is_ready(connection)) {
+        if (connection->link.output.length + connection->link.unsent_elsewhere >
+            replica->options.output_close_bytes) {
+            replica_log(replica, MK_LEVEL_WARN,
+                        "closing the connection from %s: it asks for more than it reads "
+                        "(option output_close_bytes)",
+                        connection->address);
+            connection_drop(replica, connection);
+            return;
+        }
+        answer_head(replica, connection);
+    }
 }
 
 void pipeline_free(struct replica *replica, struct connection *connection)

@@ -92,7 +92,7 @@ static void answer_undecodable(struct replica *replica, struct connection *conne
     struct request *request =
         pipeline_push(replica, connection, REQUEST_ANSWERED, xid, op, MK_BYTES_NULL);
     request->error = error;
-    request->answer_zxid = replica->last_zxid;
+    request->answer_zxid = ZXID_LAST_APPLIED;
     pipeline_run(replica, connection);
 }
 

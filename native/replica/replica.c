@@ -281,8 +281,10 @@ static void dispatch(struct replica *replica, const struct replica_event *event)
         connection_closed(replica, event->connection);
         break;
     case REPLICA_DRAINED:
-        if (connection)
+        if (connection) {
+            pipeline_run(replica, connection);
             connection_resume(replica, connection);
+        }
         break;
     case REPLICA_DURABLE:
         commit_durable(replica, event->zxid);

@@ -45,6 +45,8 @@ enum request_state {
     REQUEST_ANSWERED  /* the answer is known (`error`), only its turn is missing */
 };
 
+#define ZXID_LAST_APPLIED INT64_MAX
+
 struct request {
     struct request *next;
     struct proposal *proposal; /* REQUEST_PROPOSED */
@@ -53,9 +55,10 @@ struct request {
     int32_t xid;
     int32_t op;
     int32_t error;
-    int64_t answer_zxid;  /* REQUEST_ANSWERED */
-    bool close_after;     /* the connection ends with this answer */
-    bool null_token_body; /* a sasl reply: the body is one null buffer */
+    int64_t answer_zxid;    /* REQUEST_ANSWERED; ZXID_LAST_APPLIED: known when its turn comes */
+    int32_t identity_count; /* who the client was when it asked: these first of its identities */
+    bool close_after;       /* the connection ends with this answer */
+    bool null_token_body;   /* a sasl reply: the body is one null buffer */
     uint32_t frame_length;
     uint8_t frame[];
 };
@@ -78,7 +81,7 @@ struct connection {
     struct mk_id_vector identities; /* items are malloc'd, strings too */
     struct request *queue_head, *queue_tail;
     uint32_t queue_length;
-    uint32_t writes_queued; /* of them PROPOSED */
+    size_t queue_bytes; /* of the frames that are kept */
     int64_t opened_ms;
     struct connection *handshake_previous, *handshake_next; /* oldest first */
     struct replica_connection_info info;
@@ -178,6 +181,9 @@ void connection_bytes(struct replica *replica, struct connection *connection,
 /* The host must end it: at once (`drop`: unsent output is thrown away) or after its output. */
 void connection_end(struct replica *replica, struct connection *connection);
 void connection_drop(struct replica *replica, struct connection *connection);
+void connection_pause(struct replica *replica, struct connection *connection);
+/* Its unsent output has reached the limit at which nothing is added of its own accord. */
+bool connection_output_is_full(const struct replica *replica, const struct connection *connection);
 /* Lets a paused connection go on if what paused it is over. */
 void connection_resume(struct replica *replica, struct connection *connection);
 void connections_resume_all(struct replica *replica);
@@ -200,8 +206,12 @@ void request_answer(struct replica *replica, struct connection *connection, stru
 struct request *pipeline_push(struct replica *replica, struct connection *connection,
                               enum request_state state, int32_t xid, int32_t op,
                               struct mk_bytes frame);
-/* Answers all at the head of the queue whose turn has come. */
+/* Answers those at the head of the queue whose turn has come, as long as there is room for their
+ * output; the rest when it was sent (the connection is paused meanwhile). */
 void pipeline_run(struct replica *replica, struct connection *connection);
+/* The write of this connection that comes next is about to be applied: what was asked before it
+ * must be answered from the state before it. */
+void pipeline_finish(struct replica *replica, struct connection *connection);
 void pipeline_pop(struct replica *replica, struct connection *connection);
 void pipeline_free(struct replica *replica, struct connection *connection);
 

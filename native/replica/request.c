@@ -90,8 +90,11 @@ static void request_read(struct replica *replica, struct connection *connection,
         pipeline_push(replica, connection, REQUEST_UNREAD, xid, op, frame);
         return;
     }
-    struct request request = {
-        .state = REQUEST_UNREAD, .xid = xid, .op = op, .started_ms = replica->now_ms};
+    struct request request = {.state = REQUEST_UNREAD,
+                              .xid = xid,
+                              .op = op,
+                              .started_ms = replica->now_ms,
+                              .identity_count = connection->identities.count};
     request_answer(replica, connection, &request, frame);
 }
 
@@ -161,9 +164,11 @@ void request_frame(struct replica *replica, struct connection *connection, struc
 /* --- answers -------------------------------------------------------------------------------------
  */
 
-static int read_into(struct replica *replica, struct connection *connection, int32_t op,
-                     struct mk_bytes frame, struct mk_buffer *reply, struct op_changes *events)
+static int read_into(struct replica *replica, struct connection *connection,
+                     const struct request *request, struct mk_bytes frame, struct mk_buffer *reply,
+                     struct op_changes *events)
 {
+    struct mk_id_vector identities = {request->identity_count, connection->identities.items};
     struct mk_reader reader;
     mk_reader_init_bytes(&reader, frame, &replica->arena);
     reader.offset = MK_REQUEST_HEADER_BYTES;
@@ -171,23 +176,24 @@ static int read_into(struct replica *replica, struct connection *connection, int
         .tree = replica->tree,
         .settings = &replica->options.operations,
         .caller = {.session_id = connection->session ? connection->session->id : 0,
-                   .identities = &connection->identities},
+                   .identities = &identities},
         .arena = &replica->arena,
         .watches = replica->watches,
         .watcher = connection->number,
         .events = events,
     };
-    return op_read(&read, op, &reader, reply);
+    return op_read(&read, request->op, &reader, reply);
 }
 
 /* setWatches: the events that were missed go out before the reply (client-protocol reference,
  * 6.6), if the client may read the node. */
-static int answer_set_watches(struct replica *replica, struct connection *connection, int32_t op,
-                              struct mk_bytes frame)
+static int answer_set_watches(struct replica *replica, struct connection *connection,
+                              const struct request *request, struct mk_bytes frame)
 {
     struct acl_table *acls = tree_acls(replica->tree);
     mk_buffer_clear(&replica->scratch);
-    int error = read_into(replica, connection, op, frame, &replica->scratch, &replica->changes);
+    int error =
+        read_into(replica, connection, request, frame, &replica->scratch, &replica->changes);
     for (size_t i = 0; i < replica->changes.count && !error; i++) {
         const struct op_change *change = &replica->changes.items[i];
         if (replica->options.operations.skip_acl ||
@@ -234,12 +240,14 @@ static void answer_read(struct replica *replica, struct connection *connection,
     int64_t zxid = replica->last_zxid;
     int error = 0;
     if (request->op == MK_OP_SET_WATCHES || request->op == MK_OP_SET_WATCHES2)
-        error = answer_set_watches(replica, connection, request->op, frame);
+        error = answer_set_watches(replica, connection, request, frame);
+    if (connection->link.closing)
+        return; /* too many events for it: a reply would say that it has them */
     size_t begin = egress_reply_begin(connection);
     size_t body = output->length;
     if (request->op != MK_OP_PING && request->op != MK_OP_SET_WATCHES &&
         request->op != MK_OP_SET_WATCHES2)
-        error = read_into(replica, connection, request->op, frame, output, NULL);
+        error = read_into(replica, connection, request, frame, output, NULL);
     if (error)
         output->length = body;
     int32_t xid = request->op == MK_OP_PING ? MK_XID_PING : request->xid;
@@ -259,10 +267,10 @@ void request_answer(struct replica *replica, struct connection *connection, stru
     size_t begin = egress_reply_begin(connection);
     if (request->null_token_body)
         mk_write_bytes(&connection->link.output, MK_BYTES_NULL);
-    egress_reply_end(replica, connection, begin, request->xid, request->answer_zxid,
-                     request->error);
-    stats_replied(replica, connection, request->xid, request->op, request->answer_zxid,
-                  request->started_ms);
+    int64_t zxid =
+        request->answer_zxid == ZXID_LAST_APPLIED ? replica->last_zxid : request->answer_zxid;
+    egress_reply_end(replica, connection, begin, request->xid, zxid, request->error);
+    stats_replied(replica, connection, request->xid, request->op, zxid, request->started_ms);
     if (request->close_after)
         connection_end(replica, connection);
 }
