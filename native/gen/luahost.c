@@ -51,6 +51,7 @@ int main(int argc, char **argv)
     lua_pushcfunction(L, traceback);
     int status = luaL_loadfile(L, argv[1]);
     if (status == LUA_OK) {
+        luaL_checkstack(L, argc, "too many arguments");
         for (int i = 2; i < argc; i++)
             lua_pushstring(L, argv[i]);
         status = lua_pcall(L, argc - 2, 0, 1);

@@ -165,7 +165,7 @@ static int replay_entry(struct recovery *recovery, const struct txnlog_entry *en
             "%s: there are transactions from zxid 0x%llx on (%s), but no usable snapshot holds "
             "what was before. What to do: restore a snapshot file; in an ensemble, empty this "
             "directory and let the server synchronize; or, if nothing was before, start once with "
-            "snapshot.trust.empty = true",
+            "trust_empty_snapshot = true (in a zoo.cfg: snapshot.trust.empty=true)",
             recovery->stores->logs->path, (unsigned long long)entry->zxid, entry->file);
     int result = recovery->calls->transaction(recovery->context, entry, &reason);
     if (result < 0) {

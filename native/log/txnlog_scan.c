@@ -18,7 +18,7 @@
 #define ADVICE_SUSPECT                                                                             \
     "keep a copy of the directory. In an ensemble: empty this server's data directory and let "    \
     "it synchronize. Otherwise, if losing what begins at this byte is acceptable, start once "     \
-    "with drop_damaged_log_tail = true"
+    "with drop_damaged_last_record = true"
 
 /* The end of a file that was read, until the next one's first entry tells whether it matters. */
 struct scan_end {

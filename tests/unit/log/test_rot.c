@@ -203,7 +203,7 @@ static void test_operator_drops_tail(void **state)
     assert_true(memory_store_delete(machine.memory, LOG_INDEX_NAME));
     memory_store_get(machine.memory, "log.1d", &size)[size - 20] ^= 1;
     assert_int_equal(machine_recover(&machine), MK_ERR_CORRUPT);
-    assert_non_null(strstr(machine.error.text, "drop_damaged_log_tail"));
+    assert_non_null(strstr(machine.error.text, "drop_damaged_last_record"));
     must(machine_recover_with(
              &machine, (struct log_recover_options){.clean_up = true, .drop_damaged_tail = true}),
          &machine);
