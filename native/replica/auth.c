@@ -7,6 +7,9 @@
 
 #include <openssl/evp.h>
 
+/* Each one is kept and compared; no client has more than a handful. */
+#define IDENTITIES_MAX 256
+#define IDENTITY_BYTES_MAX ((size_t)1 << 20)
 #define SHA1_BYTES 20
 #define SHA1_BASE64_BYTES 28
 
@@ -69,10 +72,17 @@ static void digest_identity(struct mk_bytes credentials, struct mk_buffer *ident
     identity->length += SHA1_BASE64_BYTES;
 }
 
+static bool has_room(const struct mk_id_vector *identities, size_t more_bytes)
+{
+    return identities->count < IDENTITIES_MAX &&
+           mk_id_vector_size(identities) + more_bytes <= IDENTITY_BYTES_MAX;
+}
+
 static int add_digest(struct replica *replica, struct connection *connection,
                       struct mk_bytes credentials)
 {
-    if (credentials.length < 0 || !replica->options.digest_enabled)
+    if (credentials.length < 0 || !replica->options.digest_enabled ||
+        !has_room(&connection->identities, mk_bytes_size(credentials)))
         return MK_ERR_AUTH_FAILED;
     struct mk_buffer identity = MK_BUFFER_EMPTY;
     digest_identity(credentials, &identity);

@@ -216,6 +216,16 @@ static void check_watch_limit(struct replica *replica, struct connection *connec
     connection_drop(replica, connection);
 }
 
+/* The byte behind the path of a read; more bytes may follow and count for nothing. */
+static bool has_watch_byte(struct mk_bytes frame)
+{
+    struct mk_reader reader;
+    mk_reader_init_bytes(&reader, frame, NULL);
+    reader.offset = MK_REQUEST_HEADER_BYTES;
+    mk_read_bytes(&reader);
+    return mk_read_boolean(&reader);
+}
+
 static bool may_add_watch(int32_t op, struct mk_bytes frame)
 {
     switch (op) {
@@ -223,7 +233,7 @@ static bool may_add_watch(int32_t op, struct mk_bytes frame)
     case MK_OP_EXISTS:
     case MK_OP_GET_CHILDREN:
     case MK_OP_GET_CHILDREN2:
-        return frame.length > 0 && frame.data[frame.length - 1] != 0;
+        return has_watch_byte(frame);
     case MK_OP_SET_WATCHES:
     case MK_OP_SET_WATCHES2:
     case MK_OP_ADD_WATCH:
