@@ -29,7 +29,8 @@ struct unsent {
     struct mk_buffer buffer;
 };
 
-/* --- lists -------------------------------------------------------------------------------------- */
+/* --- lists --------------------------------------------------------------------------------------
+ */
 
 static void on_chores(uv_timer_t *timer);
 
@@ -81,8 +82,8 @@ static uint32_t take_number(struct clients *clients, struct connection *connecti
         clients->slot_capacity = MK_MAX(clients->slot_capacity * 2, 64u);
         clients->slots =
             mk_realloc(clients->slots, clients->slot_capacity * sizeof *clients->slots);
-        clients->free_numbers = mk_realloc(
-            clients->free_numbers, clients->slot_capacity * sizeof *clients->free_numbers);
+        clients->free_numbers = mk_realloc(clients->free_numbers,
+                                           clients->slot_capacity * sizeof *clients->free_numbers);
     }
     uint32_t number = clients->free_count > 0 ? clients->free_numbers[--clients->free_count]
                                               : clients->slot_count++;
@@ -90,7 +91,8 @@ static uint32_t take_number(struct clients *clients, struct connection *connecti
     return number;
 }
 
-/* --- the end of a connection ---------------------------------------------------------------------- */
+/* --- the end of a connection
+ * ---------------------------------------------------------------------- */
 
 static void on_closed(uv_handle_t *handle)
 {
@@ -139,8 +141,7 @@ static void linger(struct connection *connection)
 {
     uv_os_fd_t descriptor;
     let_go(connection);
-    if (connection->saw_end ||
-        uv_fileno((uv_handle_t *)&connection->tcp, &descriptor) != 0 ||
+    if (connection->saw_end || uv_fileno((uv_handle_t *)&connection->tcp, &descriptor) != 0 ||
         shutdown(descriptor, SHUT_WR) != 0) {
         connection_close(connection);
         return;
@@ -198,7 +199,8 @@ static void on_chores(uv_timer_t *timer)
     }
 }
 
-/* --- reading ----------------------------------------------------------------------------------------- */
+/* --- reading
+ * ----------------------------------------------------------------------------------------- */
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
@@ -220,17 +222,16 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
     }
     if (kept->length > 0)
         memcpy(clients->input, kept->data, kept->length);
-    *buffer = uv_buf_init((char *)clients->input + kept->length,
-                          (unsigned)(INPUT_BYTES - kept->length));
+    *buffer =
+        uv_buf_init((char *)clients->input + kept->length, (unsigned)(INPUT_BYTES - kept->length));
 }
 
 /* One step with these bytes; returns what was taken. */
 static size_t feed(struct connection *connection, const uint8_t *data, size_t size)
 {
     struct server *server = connection->clients->server;
-    struct replica_event event = {.type = REPLICA_BYTES,
-                                  .connection = connection->number,
-                                  .bytes = mk_bytes_of(data, size)};
+    struct replica_event event = {
+        .type = REPLICA_BYTES, .connection = connection->number, .bytes = mk_bytes_of(data, size)};
     server_feed(server, &event);
     size_t consumed = server->update.consumed;
     MK_ASSERT(consumed <= size);
@@ -341,7 +342,8 @@ void connection_start(struct clients *clients, struct connection *connection,
     read_start(connection);
 }
 
-/* --- writing ----------------------------------------------------------------------------------------- */
+/* --- writing
+ * ----------------------------------------------------------------------------------------- */
 
 static void on_written(uv_write_t *request, int status)
 {
@@ -372,8 +374,8 @@ static bool send_later(struct connection *connection, struct replica_link *link,
     unsent->connection = connection;
     unsent->buffer = link->output;
     link->output = MK_BUFFER_EMPTY;
-    uv_buf_t rest = uv_buf_init((char *)unsent->buffer.data + sent,
-                                (unsigned)(unsent->buffer.length - sent));
+    uv_buf_t rest =
+        uv_buf_init((char *)unsent->buffer.data + sent, (unsigned)(unsent->buffer.length - sent));
     connection->unsent = unsent;
     connection->clients->unsent_count++;
     link->unsent_elsewhere = rest.len;
@@ -419,7 +421,8 @@ static bool send_output(struct connection *connection, struct replica_link *link
     return true;
 }
 
-/* --- the turn ---------------------------------------------------------------------------------------- */
+/* --- the turn
+ * ---------------------------------------------------------------------------------------- */
 
 /* The replica takes bytes again: first those that were kept. */
 static void unpause(struct connection *connection)
@@ -470,7 +473,8 @@ bool clients_command_end(struct clients *clients, uint32_t number)
     return false;
 }
 
-/* --- life ------------------------------------------------------------------------------------------- */
+/* --- life
+ * ------------------------------------------------------------------------------------------- */
 
 struct clients *clients_new(struct server *server)
 {

@@ -12,23 +12,23 @@
 struct connection {
     uv_tcp_t tcp;
     struct clients *clients;
-    struct connection *previous, *next;                 /* in clients.all */
-    struct connection *chore_previous, *chore_next;     /* in clients.ending or clients.roomy */
-    struct address_count *address;                      /* NULL: not counted */
-    struct unsent *unsent;                              /* output that the socket did not take yet */
-    struct mk_buffer input;                             /* read, but not consumed yet */
-    int64_t end_at_ms;     /* when an ending connection is closed, done or not */
-    size_t waiting_bytes;  /* of an ending one, when last looked at */
+    struct connection *previous, *next;             /* in clients.all */
+    struct connection *chore_previous, *chore_next; /* in clients.ending or clients.roomy */
+    struct address_count *address;                  /* NULL: not counted */
+    struct unsent *unsent;                          /* output that the socket did not take yet */
+    struct mk_buffer input;                         /* read, but not consumed yet */
+    int64_t end_at_ms;        /* when an ending connection is closed, done or not */
+    size_t waiting_bytes;     /* of an ending one, when last looked at */
     uint32_t discarded_bytes; /* read while lingering */
-    uint32_t number;       /* in the replica; CONNECTION_NO_NUMBER once it let go */
-    bool reading : 1;      /* uv_read_start is in force */
-    bool paused : 1;       /* the replica takes no bytes */
-    bool saw_end : 1;      /* the peer sends no more */
-    bool ending : 1;       /* link->closing was seen; in clients.ending */
-    bool lingering : 1;    /* our side is shut down; waits for the peer's end */
-    bool roomy : 1;        /* in clients.roomy: its output buffer has kept memory */
-    bool used : 1;         /* sent something since the last sweep */
-    bool closed : 1;       /* uv_close was called */
+    uint32_t number;          /* in the replica; CONNECTION_NO_NUMBER once it let go */
+    bool reading : 1;         /* uv_read_start is in force */
+    bool paused : 1;          /* the replica takes no bytes */
+    bool saw_end : 1;         /* the peer sends no more */
+    bool ending : 1;          /* link->closing was seen; in clients.ending */
+    bool lingering : 1;       /* our side is shut down; waits for the peer's end */
+    bool roomy : 1;           /* in clients.roomy: its output buffer has kept memory */
+    bool used : 1;            /* sent something since the last sweep */
+    bool closed : 1;          /* uv_close was called */
 };
 
 struct slot {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Group commit; see disk.h. Two arrays of entries change places under the mutex: the loop fills
  * `gathering` while the thread works through `writing`. The txnlog belongs to the thread from
- * disk_new until disk_stop has joined it.
+ * disk_new until disk_stop has joined it, except while the thread sleeps on its condition: then
+ * it belongs to whoever holds the mutex.
  *
  * A failed write or sync is never retried (the kernel may have dropped the dirty pages and
  * would call a second fsync a success): the thread says which file and why and ends the
@@ -23,6 +24,12 @@
 #define AHEAD_BYTES_MIN ((uint64_t)8 << 20)
 #define AHEAD_BYTES_MAX ((uint64_t)64 << 20)
 #define AHEAD_SHORT_NS (10ull * 1000 * 1000 * 1000)
+/* The loop writes itself only while a sync takes less than HERE_USUAL_NS as a rule; one beyond
+ * HERE_SLOW_NS sends all writes to the thread for HERE_AVOID_NS. */
+#define HERE_USUAL_NS (1000u * 1000)
+#define HERE_SLOW_NS (20u * 1000 * 1000)
+#define HERE_AVOID_NS (1000u * 1000 * 1000)
+#define USUAL_WEIGHT 16      /* of the past in the usual time */
 #define ENTRY_EXTRA_BYTES 96 /* more than what the log adds to an entry */
 
 struct entry_list {
@@ -32,7 +39,7 @@ struct entry_list {
 
 struct disk {
     struct server *server;
-    struct txnlog *log; /* the thread's */
+    struct txnlog *log;
     uv_thread_t thread;
     uv_mutex_t mutex;
     uv_cond_t wake;
@@ -41,10 +48,13 @@ struct disk {
     struct entry_list gathering;
     int64_t durable_zxid;
     bool stop, sleeping;
+    bool idle_work; /* txnlog_idle has something to do */
     struct disk_figures figures;
+    uint64_t usual_ns;   /* what a sync takes of late */
+    uint64_t slow_at_ns; /* when one was slow */
+    uint64_t written_at_ns;
     /* The thread's. */
     struct entry_list writing;
-    bool idle_work; /* txnlog_idle has something to do */
     uint64_t ahead_bytes; /* size of the next prepared file */
     uint64_t rolled_at_ns;
     /* The loop's. */
@@ -61,20 +71,27 @@ _Noreturn static void disk_failed(struct disk *disk, const struct log_error *err
     _exit(EXIT_LOG_FAILED);
 }
 
-static void count_sync(struct disk *disk, uint64_t started_ns, size_t entries)
+/* With the mutex held. */
+static void count_sync(struct disk *disk, uint64_t elapsed_ns)
 {
-    uint64_t elapsed_us = (uv_hrtime() - started_ns) / 1000;
-    int32_t warning_ms = disk->server->options.slow_sync_warning_ms;
-    if (warning_ms > 0 && elapsed_us >= (uint64_t)warning_ms * 1000)
-        mk_trace(disk->server->trace, MK_LEVEL_WARN, "log",
-                 "syncing %zu log entries took %llu ms: the disk is slow, and every write waits "
-                 "for it",
-                 entries, (unsigned long long)(elapsed_us / 1000));
-    uv_mutex_lock(&disk->mutex);
+    uint64_t elapsed_us = elapsed_ns / 1000;
+    disk->written_at_ns = uv_hrtime();
     disk->figures.sync_count++;
     disk->figures.sync_total_us += elapsed_us;
     disk->figures.sync_max_us = MK_MAX(disk->figures.sync_max_us, elapsed_us);
-    uv_mutex_unlock(&disk->mutex);
+    disk->usual_ns += elapsed_ns / USUAL_WEIGHT - disk->usual_ns / USUAL_WEIGHT;
+    if (elapsed_ns > HERE_SLOW_NS)
+        disk->slow_at_ns = disk->written_at_ns;
+}
+
+static void warn_if_slow(const struct disk *disk, uint64_t elapsed_ns, size_t entries)
+{
+    int32_t warning_ms = disk->server->options.slow_sync_warning_ms;
+    if (warning_ms > 0 && elapsed_ns / 1000000 >= (uint64_t)warning_ms)
+        mk_trace(disk->server->trace, MK_LEVEL_WARN, "log",
+                 "syncing %zu log entries took %llu ms: the disk is slow, and every write waits "
+                 "for it",
+                 entries, (unsigned long long)(elapsed_ns / 1000000));
 }
 
 /* `full`: because the file's prepared blocks are used up, not because the replica wants it. */
@@ -93,39 +110,46 @@ static void roll(struct disk *disk, bool full)
 }
 
 /* Rather goes on in a prepared file than waits for the growth of this one. */
-static void roll_if_full(struct disk *disk)
+static bool is_full(const struct disk *disk, const struct replica_log_entry *entries, size_t count)
 {
     struct store *ahead = disk->server->log_ahead;
-    if (!ahead || txnlog_file_bytes(disk->log) < AHEAD_FROM_BYTES)
-        return;
-    uint64_t batch_bytes = 0;
-    for (size_t i = 0; i < disk->writing.count; i++)
-        batch_bytes += disk->writing.items[i].length + ENTRY_EXTRA_BYTES;
-    if (store_ahead_room(ahead, txnlog_file_bytes(disk->log)) < batch_bytes &&
-        store_ahead_is_ready(ahead))
-        roll(disk, true);
+    uint64_t file_bytes = txnlog_file_bytes(disk->log), batch_bytes = 0;
+    if (!ahead || file_bytes < AHEAD_FROM_BYTES)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        batch_bytes += entries[i].length + ENTRY_EXTRA_BYTES;
+    return store_ahead_room(ahead, file_bytes) < batch_bytes && store_ahead_is_ready(ahead);
 }
 
-static void write_batch(struct disk *disk)
+static bool wants_roll(const struct disk *disk, const struct replica_log_entry *entry)
+{
+    uint64_t file_bytes_max = disk->server->options.log_file_bytes_max;
+    return entry->roll || (file_bytes_max > 0 && txnlog_file_bytes(disk->log) >= file_bytes_max);
+}
+
+/* Returns the time that the write and the sync took, in ns. */
+static uint64_t write_batch(struct disk *disk, const struct replica_log_entry *entries,
+                            size_t count)
 {
     struct log_error error;
-    uint64_t file_bytes_max = disk->server->options.log_file_bytes_max;
-    roll_if_full(disk);
-    for (size_t i = 0; i < disk->writing.count; i++) {
-        const struct replica_log_entry *entry = &disk->writing.items[i];
-        bool full = file_bytes_max > 0 && txnlog_file_bytes(disk->log) >= file_bytes_max;
-        if (entry->roll || full)
+    if (is_full(disk, entries, count))
+        roll(disk, true);
+    for (size_t i = 0; i < count; i++) {
+        if (wants_roll(disk, &entries[i]))
             roll(disk, false);
-        if (txnlog_append(disk->log, entry->zxid, entry->data, entry->length, &error) != 0)
+        if (txnlog_append(disk->log, entries[i].zxid, entries[i].data, entries[i].length, &error) !=
+            0)
             disk_failed(disk, &error);
     }
     uint64_t started_ns = uv_hrtime();
     if (txnlog_flush(disk->log, &error) != 0)
         disk_failed(disk, &error);
-    count_sync(disk, started_ns, disk->writing.count);
+    uint64_t elapsed_ns = uv_hrtime() - started_ns;
+    warn_if_slow(disk, elapsed_ns, count);
     if (disk->server->log_ahead && txnlog_file_bytes(disk->log) >= AHEAD_FROM_BYTES)
         store_ahead_want(disk->server->log_ahead, disk->ahead_bytes);
     disk->idle_work = true;
+    return elapsed_ns;
 }
 
 /* With the mutex held: sleeps until there is work. The log's own chores (zeros ahead, its durable
@@ -135,7 +159,8 @@ static void wait_for_work(struct disk *disk)
     disk->sleeping = true;
     if (!disk->idle_work) {
         uv_cond_wait(&disk->wake, &disk->mutex);
-    } else if (uv_cond_timedwait(&disk->wake, &disk->mutex, IDLE_AFTER_NS) == UV_ETIMEDOUT) {
+    } else if (uv_cond_timedwait(&disk->wake, &disk->mutex, IDLE_AFTER_NS) == UV_ETIMEDOUT &&
+               uv_hrtime() - disk->written_at_ns >= IDLE_AFTER_NS) {
         disk->sleeping = false;
         uv_mutex_unlock(&disk->mutex);
         struct log_error error;
@@ -163,8 +188,9 @@ static void run(void *argument)
         disk->gathering.count = 0;
         disk->writing = taken;
         uv_mutex_unlock(&disk->mutex);
-        write_batch(disk);
+        uint64_t elapsed_ns = write_batch(disk, taken.items, taken.count);
         uv_mutex_lock(&disk->mutex);
+        count_sync(disk, elapsed_ns);
         disk->durable_zxid = disk->writing.items[disk->writing.count - 1].zxid;
         uv_mutex_unlock(&disk->mutex);
         uv_async_send(&disk->async);
@@ -234,6 +260,25 @@ void disk_submit(struct disk *disk, const struct replica_log_entry *entries, siz
     uv_mutex_unlock(&disk->mutex);
     if (wake)
         uv_cond_signal(&disk->wake);
+}
+
+bool disk_write_here(struct disk *disk, const struct replica_log_entry *entries, size_t count)
+{
+    bool done = false;
+    if (count == 0 || uv_mutex_trylock(&disk->mutex) != 0)
+        return false;
+    if (disk->sleeping && !disk->stop && disk->gathering.count == 0 &&
+        disk->usual_ns < HERE_USUAL_NS && uv_hrtime() - disk->slow_at_ns > HERE_AVOID_NS &&
+        !is_full(disk, entries, count) && !wants_roll(disk, &entries[0])) {
+        bool sleeps_for_long = !disk->idle_work;
+        count_sync(disk, write_batch(disk, entries, count));
+        if (sleeps_for_long)
+            uv_cond_signal(&disk->wake); /* there are chores again, once the writes pause */
+        disk->durable_zxid = disk->told_zxid = entries[count - 1].zxid;
+        done = true;
+    }
+    uv_mutex_unlock(&disk->mutex);
+    return done;
 }
 
 void disk_stop(struct disk *disk)

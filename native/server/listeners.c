@@ -24,7 +24,8 @@ struct address_count {
     UT_hash_handle hh;
 };
 
-/* --- counting addresses ------------------------------------------------------------------------ */
+/* --- counting addresses ------------------------------------------------------------------------
+ */
 
 static void address_key(const struct sockaddr_storage *peer, uint8_t key[ADDRESS_BYTES])
 {
@@ -37,8 +38,7 @@ static void address_key(const struct sockaddr_storage *peer, uint8_t key[ADDRESS
     }
 }
 
-static struct address_count *address_find(struct clients *clients,
-                                          const uint8_t key[ADDRESS_BYTES])
+static struct address_count *address_find(struct clients *clients, const uint8_t key[ADDRESS_BYTES])
 {
     struct address_count *found;
     HASH_FIND(hh, clients->addresses, key, ADDRESS_BYTES, found);
@@ -87,12 +87,13 @@ static void address_text(const uint8_t key[ADDRESS_BYTES], char text[INET6_ADDRS
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
     bool is_v4 = memcmp(key, mapped, sizeof mapped) == 0;
-    if (uv_inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? key + 12 : key, text,
-                     INET6_ADDRSTRLEN) != 0)
+    if (uv_inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? key + 12 : key, text, INET6_ADDRSTRLEN) !=
+        0)
         snprintf(text, INET6_ADDRSTRLEN, "?");
 }
 
-/* --- the door ------------------------------------------------------------------------------------ */
+/* --- the door ------------------------------------------------------------------------------------
+ */
 
 static void on_rejected_closed(uv_handle_t *handle)
 {
@@ -186,7 +187,8 @@ static void on_connection(uv_stream_t *stream, int status)
         admit(clients, connection);
 }
 
-/* --- listening ------------------------------------------------------------------------------------- */
+/* --- listening
+ * ------------------------------------------------------------------------------------- */
 
 static void on_listener_closed(uv_handle_t *handle)
 {
@@ -207,7 +209,8 @@ static bool takes_ipv6_only(const struct clients *clients, const struct sockaddr
         if (uv_inet_pton(AF_INET, options->addresses[i].host, &ipv4) == 0)
             return true;
     }
-    return !IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
+    return !IN6_IS_ADDR_UNSPECIFIED(
+        &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
 }
 
 static uint16_t bound_port(const struct listener *listener)
@@ -236,15 +239,15 @@ static int listen_on(struct clients *clients, const struct sockaddr *address, ui
     unsigned flags = takes_ipv6_only(clients, address) ? UV_TCP_IPV6ONLY : 0;
     error = uv_tcp_bind(&listener->tcp, address, flags);
     if (error == 0)
-        error = uv_listen((uv_stream_t *)&listener->tcp, server->options.listen_backlog,
-                          on_connection);
+        error =
+            uv_listen((uv_stream_t *)&listener->tcp, server->options.listen_backlog, on_connection);
     if (error != 0) {
         uv_close((uv_handle_t *)&listener->tcp, on_listener_closed);
         return error;
     }
     *port = bound_port(listener);
-    clients->listeners = mk_realloc(
-        clients->listeners, (clients->listener_count + 1) * sizeof *clients->listeners);
+    clients->listeners =
+        mk_realloc(clients->listeners, (clients->listener_count + 1) * sizeof *clients->listeners);
     clients->listeners[clients->listener_count++] = listener;
     return 0;
 }
@@ -252,13 +255,12 @@ static int listen_on(struct clients *clients, const struct sockaddr *address, ui
 static int listen_failed(struct server_error *error, const struct server_address *address,
                          int cause)
 {
-    const char *advice = cause == UV_EADDRINUSE
-                             ? "another process listens there (another server? see `ss -ltnp`); "
-                               "stop it or choose another port"
-                         : cause == UV_EACCES
-                             ? "this user may not use that port; choose one from 1024 on"
-                         : cause == UV_EADDRNOTAVAIL ? "this machine does not have that address"
-                                                     : "choose another client address";
+    const char *advice =
+        cause == UV_EADDRINUSE ? "another process listens there (another server? see `ss -ltnp`); "
+                                 "stop it or choose another port"
+        : cause == UV_EACCES   ? "this user may not use that port; choose one from 1024 on"
+        : cause == UV_EADDRNOTAVAIL ? "this machine does not have that address"
+                                    : "choose another client address";
     error->code = MK_ERR_BAD_CONFIG;
     snprintf(error->text, sizeof error->text, "cannot listen on %s port %u: %s; %s", address->host,
              address->port, uv_strerror(cause), advice);
@@ -275,8 +277,7 @@ static int listen_on_name(struct clients *clients, size_t index, struct server_e
                              .ai_socktype = SOCK_STREAM,
                              .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     uv_getaddrinfo_t lookup;
-    int cause =
-        uv_getaddrinfo(clients->server->loop, &lookup, NULL, wanted->host, service, &hints);
+    int cause = uv_getaddrinfo(clients->server->loop, &lookup, NULL, wanted->host, service, &hints);
     if (cause != 0)
         return listen_failed(error, wanted, cause);
     uint16_t port = wanted->port;

@@ -6,6 +6,7 @@
 #include "server/server_int.h"
 
 #include "base/mem.h"
+#include "replica/stats.h"
 #include "server/disk.h"
 #include "server/snapshots.h"
 #include "wire/errors.gen.h"
@@ -29,16 +30,38 @@ static int64_t wall_clock_ms(struct server *server)
     return server->wall_ms;
 }
 
+/* Hardly anything but writes came in this turn, so hardly anyone waits for less than the disk. */
+static bool is_writes_only(struct server *server)
+{
+    uint64_t received = replica_stats(server->replica)->packets_received;
+    uint64_t packets = received - server->packets_seen, writes = server->update.log_count;
+    return packets <= writes + writes / 8;
+}
+
+/* Copies the entries for perform_log, which comes behind the other parts of the update. */
+static void keep_log(struct server *server)
+{
+    const struct replica_update *update = &server->update;
+    if (update->log_count > server->log_capacity) {
+        server->log_capacity = update->log_capacity;
+        server->log_kept =
+            mk_realloc(server->log_kept, server->log_capacity * sizeof *server->log_kept);
+    }
+    memcpy(server->log_kept, update->log, update->log_count * sizeof *update->log);
+    server->log_count = update->log_count;
+}
+
 static void submit_log(struct server *server)
 {
-    struct replica_update *update = &server->update;
+    const struct replica_update *update = &server->update;
     if (update->log_count == 0)
         return;
-    if (server->disk)
-        disk_submit(server->disk, update->log, update->log_count);
+    if (!server->disk)
+        server->durable_zxid = update->log[update->log_count - 1].zxid;
+    else if (is_writes_only(server))
+        keep_log(server);
     else
-        server->memory_durable_zxid = update->log[update->log_count - 1].zxid;
-    update->log_count = 0;
+        disk_submit(server->disk, update->log, update->log_count);
 }
 
 void server_feed(struct server *server, struct replica_event *event)
@@ -76,7 +99,8 @@ static void arm_timer(struct server *server, int64_t deadline_ms)
     uv_timer_start(&server->tick_timer, on_tick, (uint64_t)MK_MAX(wait_ms, INT64_C(0)), 0);
 }
 
-/* --- the end of a turn -------------------------------------------------------------------------- */
+/* --- the end of a turn --------------------------------------------------------------------------
+ */
 
 static void answer_command(struct server *server, const struct replica_command *command)
 {
@@ -123,12 +147,26 @@ static void perform_update(struct server *server)
     clients_reap(server->clients);
 }
 
-/* Memory-only mode: everything is durable at once, and a snapshot is written to nowhere. */
-static void perform_memory(struct server *server)
+/* What submit_log kept is written here, or by the log thread after all. */
+static void perform_log(struct server *server)
 {
-    if (server->memory_durable_zxid) {
-        struct replica_event event = {.type = REPLICA_DURABLE, .zxid = server->memory_durable_zxid};
-        server->memory_durable_zxid = 0;
+    if (server->log_count == 0)
+        return;
+    size_t count = server->log_count;
+    server->log_count = 0;
+    if (disk_write_here(server->disk, server->log_kept, count))
+        server->durable_zxid = server->log_kept[count - 1].zxid;
+    else
+        disk_submit(server->disk, server->log_kept, count);
+}
+
+/* What became durable at once; in memory-only mode everything does, and a snapshot is written to
+ * nowhere. */
+static void perform_durable(struct server *server)
+{
+    if (server->durable_zxid) {
+        struct replica_event event = {.type = REPLICA_DURABLE, .zxid = server->durable_zxid};
+        server->durable_zxid = 0;
         server_feed(server, &event);
     }
     if (server->memory_snapshot_begun) {
@@ -155,8 +193,10 @@ void server_perform(struct server *server)
 {
     for (int round = 0; server->turn_pending && round < PERFORM_ROUNDS_MAX; round++) {
         perform_update(server);
-        perform_memory(server);
+        perform_log(server);
+        perform_durable(server);
     }
+    server->packets_seen = replica_stats(server->replica)->packets_received;
     if (server->turn_pending)
         uv_idle_start(&server->again, on_again);
     else
@@ -179,7 +219,8 @@ static void on_check(uv_check_t *check)
         server_perform(server);
 }
 
-/* --- start -------------------------------------------------------------------------------------- */
+/* --- start --------------------------------------------------------------------------------------
+ */
 
 static void init_handles(struct server *server)
 {
@@ -205,6 +246,7 @@ static void server_free(struct server *server)
     replica_free(server->replica);
     server_options_fini(&server->options);
     mk_free(server->touched);
+    mk_free(server->log_kept);
     mk_free(server);
 }
 
@@ -250,7 +292,8 @@ int server_start(uv_loop_t *loop, const struct server_options *options,
     return 0;
 }
 
-/* --- stop ---------------------------------------------------------------------------------------- */
+/* --- stop ----------------------------------------------------------------------------------------
+ */
 
 void server_handle_opened(struct server *server)
 {
@@ -318,7 +361,8 @@ void server_stop(struct server *server)
                    (uint64_t)MK_MAX(server->options.stop_timeout_ms, 1), 0);
 }
 
-/* --- what the layers above ask --------------------------------------------------------------------- */
+/* --- what the layers above ask
+ * --------------------------------------------------------------------- */
 
 void server_answer(struct server *server, uint32_t connection, struct mk_bytes text)
 {

@@ -27,11 +27,14 @@ struct server {
     struct replica *replica;
     struct replica_update update; /* filled by the steps of this turn */
     bool turn_pending;            /* a step was made since the last perform */
-    bool wall_known; /* wall_ms was read in this turn */
+    bool wall_known;              /* wall_ms was read in this turn */
     int64_t wall_ms;
     int64_t timer_at_ms; /* when the tick timer fires; INT64_MAX: not armed */
     uint32_t *touched;   /* scratch of perform */
     size_t touched_capacity;
+    struct replica_log_entry *log_kept; /* of this round, to be written behind its outputs */
+    size_t log_count, log_capacity;
+    uint64_t packets_seen; /* replica_stats, at the end of the last turn */
 
     uv_prepare_t prepare;
     uv_check_t check;
@@ -45,17 +48,18 @@ struct server {
     struct store *snapshot_store, *log_store; /* NULL: memory only; may be the same */
     struct store *log_filter; /* in front of log_store, with force_sync off; or NULL */
     struct store *log_ahead;  /* in front of log_store, prepares files; or NULL */
-    struct txnlog *log;                       /* until the log thread takes it over */
-    bool fresh;                               /* the directory held no data */
+    struct txnlog *log;       /* until the log thread takes it over */
+    bool fresh;               /* the directory held no data */
     struct clients *clients;
     struct disk *disk;           /* NULL: memory only */
     struct snapshots *snapshots; /* NULL: memory only */
-    /* Memory only: what is told at the end of the turn. */
-    int64_t memory_durable_zxid;
+    /* Told at the end of the round; 0: nothing. */
+    int64_t durable_zxid;
     bool memory_snapshot_begun;
 };
 
-/* --- server.c ---------------------------------------------------------------------------------- */
+/* --- server.c ----------------------------------------------------------------------------------
+ */
 
 /* One step; what it wants done is performed at the end of the loop's turn. Fills in the times. */
 void server_feed(struct server *server, struct replica_event *event);
@@ -66,13 +70,15 @@ void server_perform(struct server *server);
 void server_handle_opened(struct server *server);
 void server_handle_closed(struct server *server);
 
-/* --- options.c ---------------------------------------------------------------------------------- */
+/* --- options.c ----------------------------------------------------------------------------------
+ */
 
 /* A deep copy; options_fini frees it. */
 void server_options_copy(struct server_options *to, const struct server_options *from);
 void server_options_fini(struct server_options *options);
 
-/* --- storage.c: the data directory at start and at the end ---------------------------------------- */
+/* --- storage.c: the data directory at start and at the end
+ * ---------------------------------------- */
 
 /* Opens and locks the stores, restores the replica, opens the log. Just an empty tree in
  * memory-only mode. */
@@ -88,7 +94,8 @@ void storage_close(struct server *server);
 /* Bytes of the files in the directory of a store. */
 uint64_t storage_directory_bytes(const struct store *store);
 
-/* --- clients.c ------------------------------------------------------------------------------------ */
+/* --- clients.c
+ * ------------------------------------------------------------------------------------ */
 
 struct clients *clients_new(struct server *server);
 /* Opens the listeners; all or none. */

@@ -147,8 +147,8 @@ static void perform(struct snapshots *snapshots, struct job *job)
         return;
     if (!job->finish)
         post_next(snapshots); /* the loop walks the next slice while this one is written */
-    if (job->body.length > 0 && snapfile_write(snapshots->writer, job->body.data,
-                                               job->body.length, &error) != 0)
+    if (job->body.length > 0 &&
+        snapfile_write(snapshots->writer, job->body.data, job->body.length, &error) != 0)
         give_up(snapshots, &error);
     else if (job->finish)
         finish(snapshots, job);

@@ -10,8 +10,8 @@
 #include "server/server_int.h"
 
 struct snapshots_figures {
-    uint64_t total_ms;           /* spent from begin to end, finished ones */
-    int64_t last_zxid;           /* -1: none since the start */
+    uint64_t total_ms; /* spent from begin to end, finished ones */
+    int64_t last_zxid; /* -1: none since the start */
     int64_t last_wall_ms;
 };
 

@@ -81,10 +81,11 @@ static int check_places(struct server *server, struct log_error *cause)
                              "there, or set it back",
                              server->snapshot_store->path, log.name, server->log_store->path);
     if (snapshot.name[0])
-        return log_error_set(cause, MK_ERR_BAD_CONFIG,
-                             "%s/%s: a snapshot lies in the log directory, but data_dir is %s; move "
-                             "all snapshot.* files there, or set data_log_dir back",
-                             server->log_store->path, snapshot.name, server->snapshot_store->path);
+        return log_error_set(
+            cause, MK_ERR_BAD_CONFIG,
+            "%s/%s: a snapshot lies in the log directory, but data_dir is %s; move "
+            "all snapshot.* files there, or set data_log_dir back",
+            server->log_store->path, snapshot.name, server->snapshot_store->path);
     return 0;
 }
 
@@ -144,12 +145,11 @@ static int restore_snapshot_done(void *context, const struct snapfile_info *info
     struct restoring *restoring = context;
     bool has_digest = info->seal.has_digest && info->seal.digest_version == 2;
     return replica_restore_snapshot_done(restoring->server->replica, info->zxid,
-                                         has_digest ? info->seal.digest_zxid : 0,
-                                         info->seal.digest, reason);
+                                         has_digest ? info->seal.digest_zxid : 0, info->seal.digest,
+                                         reason);
 }
 
-static int restore_transaction(void *context, const struct txnlog_entry *entry,
-                               const char **reason)
+static int restore_transaction(void *context, const struct txnlog_entry *entry, const char **reason)
 {
     struct restoring *restoring = context;
     return replica_restore_transaction(restoring->server->replica, entry->data, entry->length,
@@ -236,14 +236,13 @@ static int recover(struct server *server, struct log_recover_result *result,
     return code;
 }
 
-static int open_log(struct server *server, const struct txnlog_tail *tail,
-                    struct log_error *cause)
+static int open_log(struct server *server, const struct txnlog_tail *tail, struct log_error *cause)
 {
     struct txnlog_options options;
     txnlog_options_init(&options);
     options.preallocate_bytes = server->options.log_preallocate_bytes;
-    options.identity = uv_hrtime() ^ (uint64_t)server->options.replica.seed << 20 ^
-                       (uint64_t)uv_os_getpid() << 44;
+    options.identity =
+        uv_hrtime() ^ (uint64_t)server->options.replica.seed << 20 ^ (uint64_t)uv_os_getpid() << 44;
     struct store *store = server->log_store;
     if (!server->options.force_sync) {
         struct store_filter_options no_sync = {.skip_sync = true};
@@ -282,7 +281,8 @@ int storage_open(struct server *server, struct server_error *error)
     return 0;
 }
 
-/* --- the first snapshot ------------------------------------------------------------------------ */
+/* --- the first snapshot ------------------------------------------------------------------------
+ */
 
 static int write_slices(struct server *server, struct snapfile_writer **writer,
                         struct log_error *cause)
@@ -296,8 +296,8 @@ static int write_slices(struct server *server, struct snapfile_writer **writer,
                 return code;
         }
         MK_ASSERT(*writer);
-        int code = snapfile_write(*writer, update->snapshot_body.data,
-                                  update->snapshot_body.length, cause);
+        int code = snapfile_write(*writer, update->snapshot_body.data, update->snapshot_body.length,
+                                  cause);
         if (code != 0)
             return code;
         if (update->snapshot_finish) {
@@ -331,7 +331,8 @@ int storage_first_snapshot(struct server *server, struct server_error *error)
     return code != 0 ? fail(error, &cause) : 0;
 }
 
-/* --- threads --------------------------------------------------------------------------------------- */
+/* --- threads
+ * --------------------------------------------------------------------------------------- */
 
 int storage_start(struct server *server, struct server_error *error)
 {

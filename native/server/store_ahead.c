@@ -12,8 +12,9 @@
 #include <uv.h>
 
 #define SPARE_NAME "moonkeeper.spare.tmp"
-/* Synced in small steps, so that the log's own syncs find a short queue. */
-#define STEP_BYTES ((uint64_t)512 << 10)
+/* Synced in steps: smaller ones disturb the log's own syncs by their number, larger ones by their
+ * size. */
+#define STEP_BYTES ((uint64_t)4 << 20)
 #define FREE_SPACE_FACTOR 4
 #define RETRY_AFTER_NS (60ull * 1000 * 1000 * 1000)
 #define NICENESS 5
@@ -52,7 +53,8 @@ static struct ahead_file *file_of(struct store_file *file)
     return MK_CONTAINER_OF(file, struct ahead_file, base);
 }
 
-/* --- the thread --------------------------------------------------------------------------------- */
+/* --- the thread ---------------------------------------------------------------------------------
+ */
 
 static bool is_stopping(struct ahead *ahead)
 {
@@ -145,14 +147,15 @@ uint64_t store_ahead_room(struct store *store, uint64_t position)
     return ahead->newest && ahead->zeroed > position ? ahead->zeroed - position : 0;
 }
 
-/* --- the store ------------------------------------------------------------------------------------- */
+/* --- the store
+ * ------------------------------------------------------------------------------------- */
 
 /* Gives the prepared file the wanted name; true if there was one. */
 static bool take_spare(struct ahead *ahead, const char *name)
 {
     uv_mutex_lock(&ahead->mutex);
-    bool taken = ahead->state == SPARE_READY &&
-                 store_rename(ahead->inner, SPARE_NAME, name, NULL) == 0;
+    bool taken =
+        ahead->state == SPARE_READY && store_rename(ahead->inner, SPARE_NAME, name, NULL) == 0;
     if (ahead->state == SPARE_READY)
         ahead->state = SPARE_NONE;
     ahead->zeroed = taken ? ahead->spare_bytes : 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A store in front of another that changes one thing: it paces reads and
- * writes (for the snapshot worker,
- * whose gigabytes must not stand before the log's syncs), or leaves out syncs (forceSync=no). */
+/* A store in front of another that changes one thing: it paces reads and writes (for the snapshot
+ * worker, whose gigabytes must not stand before the log's syncs), or leaves out syncs
+ * (forceSync=no). */
 #ifndef SERVER_STORE_FILTER_H
 #define SERVER_STORE_FILTER_H
 

@@ -106,8 +106,8 @@ _Noreturn static inline void fixture_child_main(const struct server_options *opt
     alarm(120);
     if (prepare)
         prepare();
-    struct logger *logger = logger_new(
-        2, LOGGER_TEXT, getenv("SERVER_TEST_TRACE") ? MK_LEVEL_DEBUG : MK_LEVEL_ERROR);
+    struct logger *logger =
+        logger_new(2, LOGGER_TEXT, getenv("SERVER_TEST_TRACE") ? MK_LEVEL_DEBUG : MK_LEVEL_ERROR);
     struct server_options own = *options;
     own.replica.trace = logger_trace(logger);
     struct fixture_child child = {0};
@@ -211,7 +211,8 @@ static inline int fixture_kill(struct fixture *fixture)
     return fixture_wait(fixture);
 }
 
-/* --- a data directory ---------------------------------------------------------------------------- */
+/* --- a data directory ----------------------------------------------------------------------------
+ */
 
 static inline void directory_make(char path[64])
 {
@@ -228,7 +229,8 @@ static inline void directory_remove(const char *path)
         abort();
 }
 
-/* --- a client -------------------------------------------------------------------------------------- */
+/* --- a client
+ * -------------------------------------------------------------------------------------- */
 
 struct client {
     int socket;

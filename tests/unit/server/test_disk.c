@@ -168,6 +168,41 @@ static void test_stop_with_pending_writes(void **state)
     assert_int_equal(fixture_stop(&world->fixture), 0);
 }
 
+/* Reads between writes: those turns are the log thread's, writes alone are often the loop's. */
+static void test_reads_between_writes(void **state)
+{
+    struct world *world = *state;
+    start(world);
+    struct client client = {0};
+    assert_true(client_connect(&client, world->fixture.port));
+    for (int round = 0; round < 20; round++) {
+        int32_t first = client.xid;
+        for (int i = 0; i < 100; i++) {
+            char path[64];
+            snprintf(path, sizeof path, "/m%d", round * 100 + i);
+            assert_true(send_create(&client, path, "x", 1, 0));
+            for (int reads = 0; reads < round % 3; reads++)
+                assert_true(send_get(&client, path));
+        }
+        for (int32_t xid = first + 1; xid <= client.xid; xid++) {
+            struct mk_reply_header header;
+            struct mk_reader body;
+            assert_true(reply_receive(&client, &header, &body));
+            assert_int_equal(header.xid, xid);
+            assert_int_equal(header.err, 0);
+        }
+    }
+    client_close(&client);
+    assert_int_equal(fixture_kill(&world->fixture), 1000 + SIGKILL);
+    start(world);
+    struct client after = {0};
+    assert_true(client_connect(&after, world->fixture.port));
+    for (int i = 0; i < 2000; i++)
+        assert_int_equal(get(&after, "m", i), 0);
+    client_close(&after);
+    assert_int_equal(fixture_stop(&world->fixture), 0);
+}
+
 static long long last_snapshot(const struct world *world)
 {
     char answer[128];
@@ -353,6 +388,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_restart_keeps_data_and_sessions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kill_under_load, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stop_with_pending_writes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_reads_between_writes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_snapshots_are_taken_and_purged, setup, teardown),
         cmocka_unit_test_setup_teardown(test_snapshot_under_load, setup, teardown),
         cmocka_unit_test_setup_teardown(test_two_servers_on_one_directory, setup, teardown),
