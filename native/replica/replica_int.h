@@ -152,6 +152,7 @@ struct replica {
     struct snapshot_state snapshot;
     struct tree_loader *loader;
     int64_t restore_digest_zxid; /* 0: no comparison yet; -1: comparing */
+    uint64_t restore_digest;     /* the snapshot's own, of that zxid */
     int64_t reaper_next_ms;
     struct wall_jump wall_jump;
     bool stopping;

@@ -53,6 +53,7 @@ int replica_restore_snapshot_done(struct replica *replica, int64_t zxid, int64_t
         return 0;
     if (digest_zxid > zxid) {
         replica->restore_digest_zxid = digest_zxid;
+        replica->restore_digest = digest;
         return 0;
     }
     replica->restore_digest_zxid = COMPARING;
@@ -76,9 +77,11 @@ int replica_restore_transaction(struct replica *replica, const uint8_t *data, si
         return MK_ERR_CORRUPT;
     }
     replica->last_zxid = replica->last_proposed_zxid = header.zxid;
-    if (replica->restore_digest_zxid == header.zxid)
+    if (replica->restore_digest_zxid == header.zxid) {
         replica->restore_digest_zxid = COMPARING;
-    if (replica->restore_digest_zxid == COMPARING && header.type != MK_OP_ERROR &&
+        error = compare_digest(replica, header.zxid, replica->restore_digest, reason);
+    }
+    if (!error && replica->restore_digest_zxid == COMPARING && header.type != MK_OP_ERROR &&
         mk_reader_left(&reader) >= MK_TXN_DIGEST_BYTES) {
         struct mk_txn_digest digest;
         mk_txn_digest_read(&reader, &digest);
