@@ -521,11 +521,16 @@ static void trigger_path(const struct trigger *trigger, struct mk_bytes path, ui
     trigger_list(trigger, path_at(table, number)->plain);
 }
 
+/* An ancestor: its recursive watches match, and what else its watchers asked for stays. */
 static void trigger_recursive(const struct trigger *trigger, struct mk_bytes path, uint32_t hash)
 {
     uint32_t number = find_path_hashed(trigger->table, path, hash);
-    if (number)
-        trigger_list(trigger, path_at(trigger->table, number)->recursive);
+    if (!number)
+        return;
+    struct trigger above = *trigger;
+    above.modes = MODE_BIT(WATCH_RECURSIVE);
+    above.one_shot = 0;
+    trigger_list(&above, path_at(trigger->table, number)->recursive);
 }
 
 static void trigger_data(struct trigger *trigger, struct mk_bytes path)

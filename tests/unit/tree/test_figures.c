@@ -237,8 +237,8 @@ static void measure_watches(uint32_t paths)
     uint64_t events = 0;
     start = now();
     for (uint32_t i = 0; i < paths / 2; i++)
-        watch_trigger(table, MK_EVENT_NODE_DATA_CHANGED,
-                      node_path(path, i, MK_MIN(paths, 1000u)), count_event, &events);
+        watch_trigger(table, MK_EVENT_NODE_DATA_CHANGED, node_path(path, i, MK_MIN(paths, 1000u)),
+                      count_event, &events);
     report("trigger", start, NODES / 2.0);
     assert_int_equal(events, (uint64_t)(paths / 2) * watchers);
     start = now();

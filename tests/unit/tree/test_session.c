@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* Sessions and what has an owner: lists of ephemerals stay right whatever goes first, an owner
+ * without a session is kept in sight, containers and TTL nodes are found without a search. */
+#include "tests/unit/tree/tree_test.h"
+
+struct seen {
+    const struct tree *tree;
+    char text[512];
+};
+
+static void note_node(void *context, const struct znode *node)
+{
+    struct seen *seen = context;
+    size_t used = strlen(seen->text);
+    struct mk_bytes name = znode_name(node);
+    snprintf(seen->text + used, sizeof seen->text - used, "%.*s ", (int)name.length,
+             (const char *)name.data);
+}
+
+static void note_owner(void *context, int64_t session_id)
+{
+    struct seen *seen = context;
+    size_t used = strlen(seen->text);
+    snprintf(seen->text + used, sizeof seen->text - used, "%lld ", (long long)session_id);
+}
+
+static void note_session(void *context, int64_t session_id, int32_t timeout_ms)
+{
+    struct seen *seen = context;
+    size_t used = strlen(seen->text);
+    snprintf(seen->text + used, sizeof seen->text - used, "%lld:%d ", (long long)session_id,
+             (int)timeout_ms);
+}
+
+static void assert_ephemerals(const struct tree *tree, int64_t session_id, const char *expected)
+{
+    struct seen seen = {tree, ""};
+    tree_ephemeral_visit(tree, session_id, note_node, &seen);
+    assert_string_equal(seen.text, expected);
+}
+
+static void assert_owners(const struct tree *tree, const char *expected)
+{
+    struct seen seen = {tree, ""};
+    tree_ephemeral_owner_visit(tree, note_owner, &seen);
+    assert_string_equal(seen.text, expected);
+}
+
+static void test_sessions(void **state)
+{
+    (void)state;
+    struct tree *tree = new_tree();
+    int32_t timeout_ms;
+    tree_session_add(tree, 300, 3);
+    tree_session_add(tree, -5, 5);
+    tree_session_add(tree, 100, 1);
+    tree_session_add(tree, 300, 30);
+    assert_int_equal(tree_session_count(tree), 3);
+    struct seen seen = {tree, ""};
+    tree_session_visit(tree, note_session, &seen);
+    assert_string_equal(seen.text, "-5:5 100:1 300:30 ");
+    assert_true(tree_session_find(tree, 300, &timeout_ms));
+    assert_int_equal(timeout_ms, 30);
+    tree_session_remove(tree, 300);
+    tree_session_remove(tree, 300);
+    tree_session_remove(tree, 12345);
+    assert_false(tree_session_find(tree, 300, &timeout_ms));
+    assert_int_equal(tree_session_count(tree), 2);
+    tree_check(tree);
+    tree_free(tree);
+}
+
+static void test_ephemerals(void **state)
+{
+    (void)state;
+    struct tree *tree = new_tree();
+    tree_session_add(tree, 7, 1000);
+    assert_int_equal(create_as(tree, "/a", "", 7, 1), 0);
+    assert_int_equal(create_as(tree, "/b", "", 7, 2), 0);
+    assert_int_equal(create_as(tree, "/c", "", 7, 3), 0);
+    assert_int_equal(create_as(tree, "/d", "", 9, 4), 0); /* its session is unknown */
+    assert_int_equal(stat_of(tree, "/a").ephemeral_owner, 7);
+    assert_ephemerals(tree, 7, "c b a ");
+    assert_ephemerals(tree, 9, "d ");
+    assert_ephemerals(tree, 8, "");
+    assert_owners(tree, "7 9 ");
+    assert_int_equal(tree_ephemeral_count(tree), 4);
+    tree_check(tree);
+    assert_int_equal(tree_delete(tree, text("/b"), 5), 0);
+    assert_ephemerals(tree, 7, "c a ");
+    assert_int_equal(tree_delete(tree, text("/c"), 6), 0);
+    assert_ephemerals(tree, 7, "a ");
+    tree_session_remove(tree, 7); /* the record stays while it owns something */
+    assert_owners(tree, "7 9 ");
+    tree_check(tree);
+    assert_int_equal(tree_delete(tree, text("/a"), 7), 0);
+    assert_int_equal(tree_delete(tree, text("/d"), 8), 0);
+    assert_owners(tree, "");
+    assert_int_equal(tree_ephemeral_count(tree), 0);
+    tree_check(tree);
+    tree_free(tree);
+}
+
+static void test_expirables(void **state)
+{
+    (void)state;
+    struct tree *tree = new_tree();
+    assert_int_equal(create_as(tree, "/c", "", TREE_OWNER_CONTAINER, 1), 0);
+    assert_int_equal(create_as(tree, "/t", "", TREE_OWNER_TTL_MASK | 5000, 2), 0);
+    assert_int_equal(create(tree, "/t/child", "", 3), 0);
+    assert_int_equal(stat_of(tree, "/c").ephemeral_owner, 0); /* clients see no owner */
+    assert_int_equal(stat_of(tree, "/t").ephemeral_owner, 0);
+    assert_int_equal(tree_owner(tree, tree_find(tree, text("/t"))), TREE_OWNER_TTL_MASK | 5000);
+    struct seen seen = {tree, ""};
+    tree_expirable_visit(tree, note_node, &seen);
+    assert_string_equal(seen.text, "t c ");
+    assert_int_equal(tree_ephemeral_count(tree), 0);
+    assert_int_equal(tree_delete(tree, text("/c"), 4), 0);
+    seen.text[0] = '\0';
+    tree_expirable_visit(tree, note_node, &seen);
+    assert_string_equal(seen.text, "t ");
+    tree_check(tree);
+    tree_free(tree);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sessions),
+        cmocka_unit_test(test_ephemerals),
+        cmocka_unit_test(test_expirables),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
