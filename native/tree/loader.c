@@ -80,7 +80,7 @@ static size_t left(const struct cursor *cursor)
     return (size_t)(cursor->end - cursor->at);
 }
 
-/* --- sessions and lists --------------------------------------------------------------------- */
+/* --- sessions and lists ------------------------------------------------------------------ */
 
 static int take_count(struct tree_loader *loader, struct cursor *cursor, enum loader_state next)
 {
@@ -132,8 +132,7 @@ static int take_acl(struct tree_loader *loader, struct cursor *cursor)
     return STEP_TAKEN;
 }
 
-/* --- nodes ---------------------------------------------------------------------------------------
- */
+/* --- nodes ------------------------------------------------------------------------------- */
 
 /* A length and as many bytes. */
 static int take_string(struct tree_loader *loader, struct cursor *cursor, struct mk_bytes *string)

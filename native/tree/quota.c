@@ -53,7 +53,7 @@ static void usage_of(const struct tree *tree, uint32_t number, int64_t *count, i
     *bytes = (int64_t)(node_data_size(node) + (extra ? extra->descendant_data : 0));
 }
 
-/* --- stats --------------------------------------------------------------------------------- */
+/* --- stats ------------------------------------------------------------------------------- */
 
 static void write_stats(struct tree *tree, uint32_t stats, uint32_t node)
 {
@@ -88,7 +88,7 @@ void quota_created(struct tree *tree, struct mk_bytes path)
     write_stats(tree, node_find(tree, path), node_find(tree, prefix));
 }
 
-/* --- limits ---------------------------------------------------------------------------------- */
+/* --- limits ------------------------------------------------------------------------------ */
 
 /* A decimal number with an optional sign that fits 64 bits; nothing before or behind it. */
 static bool parse_number(struct mk_bytes text, int64_t *number)

@@ -13,7 +13,7 @@ static uint32_t hash_session(const struct tree *tree, int64_t session_id)
     return (uint32_t)mk_hash_u64((uint64_t)session_id, tree->options.hash_seed);
 }
 
-uint32_t *session_table_entry(const void *context, uint32_t number, uint32_t *hash)
+static uint32_t *session_table_entry(const void *context, uint32_t number, uint32_t *hash)
 {
     struct session *session = session_at(context, number);
     *hash = session->hash;
@@ -50,7 +50,7 @@ static void session_drop_if_unused(struct tree *tree, uint32_t number)
     slab_free(&tree->sessions, number);
 }
 
-/* --- sessions ------------------------------------------------------------------------------ */
+/* --- sessions ---------------------------------------------------------------------------- */
 
 void tree_session_add(struct tree *tree, int64_t session_id, int32_t timeout_ms)
 {
@@ -119,7 +119,7 @@ void tree_session_visit(const struct tree *tree,
     mk_free(list);
 }
 
-/* --- what has an owner ----------------------------------------------------------------------- */
+/* --- what has an owner ------------------------------------------------------------------- */
 
 /* The head of the list that a node of this owner belongs to. */
 static uint32_t *owner_list(struct tree *tree, int64_t owner)

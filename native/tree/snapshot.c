@@ -43,7 +43,7 @@ static void append_u64(struct mk_buffer *buffer, uint64_t value)
     buffer->length += 8;
 }
 
-/* --- sessions and ACL map ------------------------------------------------------------------- */
+/* --- sessions and ACL map ---------------------------------------------------------------- */
 
 static void append_sessions(const struct tree *tree, struct mk_buffer *head)
 {
@@ -94,8 +94,7 @@ void tree_snapshot_end(struct tree_snapshot *snapshot)
     mk_free(snapshot);
 }
 
-/* --- lists that changed during the walk ---------------------------------------------------------
- */
+/* --- lists that changed during the walk -------------------------------------------------- */
 
 static struct old_acl *old_acl_place(const struct tree_snapshot *snapshot, uint32_t node)
 {
@@ -148,8 +147,7 @@ static uint32_t acl_to_write(const struct tree_snapshot *snapshot, uint32_t numb
     return place->acl;
 }
 
-/* --- the walk
- * -------------------------------------------------------------------------------------- */
+/* --- the walk ---------------------------------------------------------------------------- */
 
 /* The node behind this one and all below it; the path goes up with it. */
 static uint32_t next_outside(struct tree_snapshot *snapshot, uint32_t number)

@@ -16,7 +16,7 @@ uint32_t node_index_hash(const void *context, uint32_t number)
     return node_hash(context, node->parent, node_name(node));
 }
 
-/* --- life ------------------------------------------------------------------------------ */
+/* --- life -------------------------------------------------------------------------------- */
 
 void tree_init_empty(struct tree *tree)
 {
@@ -133,7 +133,7 @@ void tree_load_finish(struct tree *tree)
     rewrite_stats_below(tree, tree->quota);
 }
 
-/* --- look-up --------------------------------------------------------------------------- */
+/* --- look-up ----------------------------------------------------------------------------- */
 
 uint32_t node_find_child(const struct tree *tree, uint32_t parent, struct mk_bytes name)
 {

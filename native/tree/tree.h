@@ -35,7 +35,7 @@ struct tree_options {
 struct tree *tree_new(const struct tree_options *options);
 void tree_free(struct tree *tree);
 
-/* --- look-up -------------------------------------------------------------------------- */
+/* --- look-up ----------------------------------------------------------------------------- */
 
 /* NULL when there is none. "" and "/" are the root. No syntax check: "foo" finds nothing. */
 struct znode *tree_find(const struct tree *tree, struct mk_bytes path);
@@ -75,7 +75,7 @@ uint64_t tree_data_size(const struct tree *tree);
 /* Descendants of a node (getAllChildrenNumber), itself not counted; O(1). */
 uint64_t tree_descendant_count(const struct tree *tree, const struct znode *node);
 
-/* --- what a transaction does ----------------------------------------------------------- */
+/* --- what a transaction does ------------------------------------------------------------- */
 
 struct tree_create {
     struct mk_bytes path; /* "/a/b" */
@@ -117,13 +117,13 @@ uint64_t tree_ephemeral_count(const struct tree *tree); /* all sessions */
 void tree_ephemeral_owner_visit(const struct tree *tree,
                                 void (*visit)(void *context, int64_t session_id), void *context);
 
-/* --- containers and TTL nodes -------------------------------------------------------------- */
+/* --- containers and TTL nodes ------------------------------------------------------------ */
 
 /* Every container and TTL node; O(their number), not of all znodes. */
 void tree_expirable_visit(const struct tree *tree,
                           void (*visit)(void *context, const struct znode *node), void *context);
 
-/* --- quotas (client-protocol reference, section 9) ------------------------------------------- */
+/* --- quotas (client-protocol reference, section 9) --------------------------------------- */
 
 struct tree_quota { /* -1: unlimited */
     int64_t count, bytes, count_hard, bytes_hard;

@@ -78,7 +78,7 @@ struct tree {
     struct tree_snapshot *snapshot; /* the walk that goes on, or NULL */
 };
 
-/* --- slabs, names --- */
+/* --- slabs, names ------------------------------------------------------------------------ */
 
 static inline struct znode *node_at(const struct tree *tree, uint32_t number)
 {
@@ -127,7 +127,7 @@ static inline size_t node_block_size(size_t name_length, size_t data_size)
 /* The extra record, made if missing. */
 struct znode_extra *node_need_extra(struct tree *tree, struct znode *node);
 
-/* --- look-up (tree.c) --- */
+/* --- look-up (tree.c) -------------------------------------------------------------------- */
 
 /* Number of the child of this name, or 0. */
 uint32_t node_find_child(const struct tree *tree, uint32_t parent, struct mk_bytes name);
@@ -143,7 +143,7 @@ static inline uint32_t node_hash(const struct tree *tree, uint32_t parent, struc
                                   tree->options.hash_seed + parent * 0x9e3779b97f4a7c15u);
 }
 
-/* --- change (tree_change.c) --- */
+/* --- change (tree_change.c) -------------------------------------------------------------- */
 
 struct node_fields {
     struct mk_bytes path;
@@ -162,19 +162,18 @@ void node_remove(struct tree *tree, uint32_t number, struct mk_bytes path);
 void node_replace_data(struct tree *tree, uint32_t number, struct mk_bytes path,
                        struct mk_bytes data);
 
-/* --- digest (digest.c) --- */
+/* --- digest (digest.c) ------------------------------------------------------------------- */
 
 uint32_t digest_content(const struct tree *tree, struct mk_bytes path, struct mk_bytes data);
 /* The node's part of the digest. Bracket a change with these two. */
 void digest_subtract(struct tree *tree, const struct znode *node, struct mk_bytes path);
 void digest_add(struct tree *tree, const struct znode *node, struct mk_bytes path);
 
-/* --- owners (session.c) --- */
+/* --- owners (session.c) ------------------------------------------------------------------ */
 
 /* Enters a node whose extra has its owner into the list of the owner, and takes it out. */
 void owner_link(struct tree *tree, uint32_t number);
 void owner_unlink(struct tree *tree, uint32_t number);
-uint32_t *session_table_entry(const void *context, uint32_t number, uint32_t *hash);
 uint32_t tree_session_number(const struct tree *tree, int64_t session_id);
 
 static inline struct session *session_at(const struct tree *tree, uint32_t number)
@@ -182,7 +181,7 @@ static inline struct session *session_at(const struct tree *tree, uint32_t numbe
     return slab_at(&tree->sessions, number);
 }
 
-/* --- quotas (quota.c) --- */
+/* --- quotas (quota.c) -------------------------------------------------------------------- */
 
 /* Slow path of quota_update. */
 void quota_rewrite(struct tree *tree, struct mk_bytes path);
@@ -199,7 +198,7 @@ static inline void quota_update(struct tree *tree, struct mk_bytes path)
     }
 }
 
-/* --- snapshots (snapshot.c) --- */
+/* --- snapshots (snapshot.c) -------------------------------------------------------------- */
 
 /* This node is about to go; moves the cursor if it stands there. */
 void snapshot_node_leaves(struct tree_snapshot *snapshot, uint32_t number);

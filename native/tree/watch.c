@@ -5,80 +5,11 @@
  * the hashes of all its ancestors. */
 #include "tree/watch.h"
 
-#include "base/hash.h"
 #include "base/mem.h"
-#include "tree/block.h"
-#include "tree/slab.h"
-#include "tree/table.h"
+#include "tree/watch_int.h"
 #include "wire/ops.gen.h"
 
-#define MODE_BIT(mode) (1u << (mode))
-#define MODES_DATA_TABLE                                                                           \
-    (MODE_BIT(WATCH_DATA) | MODE_BIT(WATCH_PERSISTENT) | MODE_BIT(WATCH_RECURSIVE))
-#define MODES_CHILD_TABLE (MODE_BIT(WATCH_CHILD) | MODE_BIT(WATCH_PERSISTENT))
-#define MODES_ALL (MODES_DATA_TABLE | MODES_CHILD_TABLE)
-
-#define LENGTH_LONG 255u
-
-/* Numbers are slab numbers; 0 is none. */
-struct watch {
-    uint32_t hash_next; /* also the slab's free link */
-    uint32_t path;
-    uint32_t watcher;
-    uint32_t path_next; /* recursive ones have a list of their own */
-    uint32_t path_previous;
-    uint32_t watcher_next;
-    uint32_t watcher_previous;
-    uint32_t modes;
-};
-
-struct watched_path {
-    uint32_t hash_next;
-    uint32_t hash;
-    uint32_t recursive; /* watches with, and without, mode WATCH_RECURSIVE */
-    uint32_t plain;
-    uint8_t *text; /* length (1 byte, or 255 and 4 more), bytes */
-};
-
-struct watcher {
-    uint32_t hash_next;
-    uint32_t number; /* as the caller knows it */
-    uint32_t first;
-    uint32_t count;
-    uint64_t told; /* stamp of the last trigger that told it something */
-};
-
-struct watch_table {
-    struct slab watches;
-    struct slab paths;
-    struct slab watchers;
-    struct table watch_index; /* by watcher and path */
-    struct table path_index;
-    struct table watcher_index;
-    struct block_heap texts;
-    uint64_t hash_seed;
-    uint64_t stamp;
-    uint64_t data_watches;
-    uint64_t child_watches;
-    uint64_t recursive_watches;
-};
-
-static struct watch *watch_at(const struct watch_table *table, uint32_t number)
-{
-    return slab_at(&table->watches, number);
-}
-
-static struct watched_path *path_at(const struct watch_table *table, uint32_t number)
-{
-    return slab_at(&table->paths, number);
-}
-
-static struct watcher *watcher_at(const struct watch_table *table, uint32_t number)
-{
-    return slab_at(&table->watchers, number);
-}
-
-/* --- hashes ------------------------------------------------------------------------------- */
+/* --- hashes ------------------------------------------------------------------------------ */
 
 static uint32_t hash_watch(const struct watch_table *table, uint32_t watcher, uint32_t path)
 {
@@ -90,36 +21,7 @@ static uint32_t hash_watcher(const struct watch_table *table, uint32_t number)
     return (uint32_t)mk_hash_u64(number, table->hash_seed);
 }
 
-/* Goes over a path component by component. After each step `hash` and `length` are those of
- * the prefix up to there. */
-struct path_steps {
-    struct mk_bytes path;
-    uint64_t hash;
-    int32_t length;
-    int32_t next; /* where the next component starts */
-};
-
-static struct path_steps steps_begin(const struct watch_table *table, struct mk_bytes path)
-{
-    return (struct path_steps){path, table->hash_seed, 0, 0};
-}
-
-static bool steps_next(struct path_steps *steps)
-{
-    int32_t start = steps->next;
-    if (start > steps->path.length)
-        return false;
-    size_t left = (size_t)(steps->path.length - start);
-    const uint8_t *at = left ? steps->path.data + start : NULL;
-    const uint8_t *slash = left ? memchr(at, '/', left) : NULL;
-    size_t length = slash ? (size_t)(slash - at) : left;
-    steps->hash = mk_hash_data(at, length, steps->hash);
-    steps->length = start + (int32_t)length;
-    steps->next = steps->length + 1;
-    return true;
-}
-
-static uint32_t hash_path(const struct watch_table *table, struct mk_bytes path)
+uint32_t watch_hash_path(const struct watch_table *table, struct mk_bytes path)
 {
     struct path_steps steps = steps_begin(table, path);
     while (steps_next(&steps))
@@ -148,7 +50,7 @@ static uint32_t *watcher_entry(const void *context, uint32_t number, uint32_t *h
     return &watcher->hash_next;
 }
 
-/* --- life ------------------------------------------------------------------------------------ */
+/* --- life -------------------------------------------------------------------------------- */
 
 struct watch_table *watch_table_new(uint64_t hash_seed)
 {
@@ -164,8 +66,7 @@ struct watch_table *watch_table_new(uint64_t hash_seed)
     return table;
 }
 
-/* --- paths and watchers ------------------------------------------------------------------------
- */
+/* --- paths and watchers ------------------------------------------------------------------ */
 
 static struct mk_bytes path_text(const struct watched_path *path)
 {
@@ -180,8 +81,7 @@ static size_t text_size(size_t length)
     return (length < LENGTH_LONG ? 1 : 5) + length;
 }
 
-static uint32_t find_path_hashed(const struct watch_table *table, struct mk_bytes path,
-                                 uint32_t hash)
+uint32_t watch_find_path(const struct watch_table *table, struct mk_bytes path, uint32_t hash)
 {
     uint32_t number = *table_head(&table->path_index, hash);
     while (number) {
@@ -202,14 +102,14 @@ static struct mk_bytes not_null(struct mk_bytes path)
 static uint32_t find_path(const struct watch_table *table, struct mk_bytes path)
 {
     path = not_null(path);
-    return find_path_hashed(table, path, hash_path(table, path));
+    return watch_find_path(table, path, watch_hash_path(table, path));
 }
 
 static uint32_t need_path(struct watch_table *table, struct mk_bytes path)
 {
     path = not_null(path);
-    uint32_t hash = hash_path(table, path);
-    uint32_t number = find_path_hashed(table, path, hash);
+    uint32_t hash = watch_hash_path(table, path);
+    uint32_t number = watch_find_path(table, path, hash);
     if (number)
         return number;
     size_t length = mk_bytes_size(path);
@@ -260,7 +160,7 @@ static uint32_t need_watcher(struct watch_table *table, uint32_t number)
     return found;
 }
 
-static void drop_watcher_if_unused(struct watch_table *table, uint32_t number)
+void watch_drop_watcher_if_unused(struct watch_table *table, uint32_t number)
 {
     struct watcher *watcher = watcher_at(table, number);
     if (watcher->first)
@@ -270,8 +170,7 @@ static void drop_watcher_if_unused(struct watch_table *table, uint32_t number)
     slab_free(&table->watchers, number);
 }
 
-/* --- watches -------------------------------------------------------------------------------------
- */
+/* --- watches ----------------------------------------------------------------------------- */
 
 static uint32_t find_watch(const struct watch_table *table, uint32_t watcher, uint32_t path)
 {
@@ -345,8 +244,7 @@ static void count_modes(struct watch_table *table, uint32_t modes, uint64_t chan
     table->recursive_watches += modes & MODE_BIT(WATCH_RECURSIVE) ? change : 0;
 }
 
-/* Changes the modes of a watch; the one without any goes. Its watcher's record stays. */
-static void set_modes(struct watch_table *table, uint32_t number, uint32_t modes)
+void watch_set_modes(struct watch_table *table, uint32_t number, uint32_t modes)
 {
     struct watch *watch = watch_at(table, number);
     bool moves = (watch->modes ^ modes) & MODE_BIT(WATCH_RECURSIVE);
@@ -376,7 +274,7 @@ void watch_add(struct watch_table *table, uint32_t watcher, struct mk_bytes path
     uint32_t watcher_number = need_watcher(table, watcher);
     uint32_t number = find_watch(table, watcher_number, path_number);
     if (number) {
-        set_modes(table, number, watch_at(table, number)->modes | MODE_BIT(mode));
+        watch_set_modes(table, number, watch_at(table, number)->modes | MODE_BIT(mode));
         return;
     }
     number = slab_alloc(&table->watches);
@@ -432,8 +330,8 @@ bool watch_remove(struct watch_table *table, uint32_t watcher, struct mk_bytes p
     if (!number)
         return false;
     uint32_t watcher_number = watch_at(table, number)->watcher;
-    set_modes(table, number, watch_at(table, number)->modes & ~modes);
-    drop_watcher_if_unused(table, watcher_number);
+    watch_set_modes(table, number, watch_at(table, number)->modes & ~modes);
+    watch_drop_watcher_if_unused(table, watcher_number);
     return true;
 }
 
@@ -443,8 +341,8 @@ void watch_forget(struct watch_table *table, uint32_t watcher)
     if (!number)
         return;
     while (watcher_at(table, number)->first)
-        set_modes(table, watcher_at(table, number)->first, 0);
-    drop_watcher_if_unused(table, number);
+        watch_set_modes(table, watcher_at(table, number)->first, 0);
+    watch_drop_watcher_if_unused(table, number);
 }
 
 void watch_table_free(struct watch_table *table)
@@ -470,133 +368,7 @@ void watch_table_free(struct watch_table *table)
     mk_free(table);
 }
 
-/* --- triggers
- * --------------------------------------------------------------------------------------- */
-
-struct trigger {
-    struct watch_table *table;
-    int32_t event_type;
-    struct mk_bytes path; /* that the event tells */
-    bool on_parent;
-    uint32_t modes;    /* that match */
-    uint32_t one_shot; /* those of them that are used up */
-    watch_deliver *deliver;
-    void *context;
-};
-
-/* Delivers to the watches of a list, each watcher once per stamp. One-shot watches are used
- * up even when their watcher has been told already. */
-static void trigger_list(const struct trigger *trigger, uint32_t first)
-{
-    struct watch_table *table = trigger->table;
-    uint32_t number = first;
-    while (number) {
-        struct watch *watch = watch_at(table, number);
-        uint32_t next = watch->path_next;
-        if (watch->modes & trigger->modes) {
-            uint32_t watcher_number = watch->watcher;
-            struct watcher *watcher = watcher_at(table, watcher_number);
-            if (watcher->told != table->stamp) {
-                watcher->told = table->stamp;
-                trigger->deliver(trigger->context, watcher->number, trigger->event_type,
-                                 trigger->path, trigger->on_parent);
-            }
-            if (watch->modes & trigger->one_shot) {
-                set_modes(table, number, watch->modes & ~trigger->one_shot);
-                drop_watcher_if_unused(table, watcher_number);
-            }
-        }
-        number = next;
-    }
-}
-
-/* The recursive list first: what is in it stays, and keeps the path's record alive. */
-static void trigger_path(const struct trigger *trigger, struct mk_bytes path, uint32_t hash)
-{
-    struct watch_table *table = trigger->table;
-    uint32_t number = find_path_hashed(table, path, hash);
-    if (!number)
-        return;
-    trigger_list(trigger, path_at(table, number)->recursive);
-    trigger_list(trigger, path_at(table, number)->plain);
-}
-
-/* An ancestor: its recursive watches match, and what else its watchers asked for stays. */
-static void trigger_recursive(const struct trigger *trigger, struct mk_bytes path, uint32_t hash)
-{
-    uint32_t number = find_path_hashed(trigger->table, path, hash);
-    if (!number)
-        return;
-    struct trigger above = *trigger;
-    above.modes = MODE_BIT(WATCH_RECURSIVE);
-    above.one_shot = 0;
-    trigger_list(&above, path_at(trigger->table, number)->recursive);
-}
-
-static void trigger_data(struct trigger *trigger, struct mk_bytes path)
-{
-    struct watch_table *table = trigger->table;
-    trigger->modes = MODES_DATA_TABLE;
-    trigger->one_shot = MODE_BIT(WATCH_DATA);
-    struct path_steps steps = steps_begin(table, path);
-    bool climb = table->recursive_watches > 0 && path.length > 1 && path.data[0] == '/';
-    while (steps_next(&steps)) {
-        if (!climb || steps.length == 0 || steps.length == path.length)
-            continue;
-        trigger_recursive(trigger, (struct mk_bytes){path.data, steps.length},
-                          (uint32_t)steps.hash);
-    }
-    if (climb)
-        trigger_recursive(trigger, MK_BYTES("/"), hash_path(table, MK_BYTES("/")));
-    trigger_path(trigger, path, (uint32_t)steps.hash);
-}
-
-static void trigger_child(struct trigger *trigger, struct mk_bytes path)
-{
-    trigger->modes = MODES_CHILD_TABLE;
-    trigger->one_shot = MODE_BIT(WATCH_CHILD);
-    trigger_path(trigger, path, hash_path(trigger->table, path));
-}
-
-/* "/a" -> "/"; a path without '/' has none: null. */
-static struct mk_bytes parent_of(struct mk_bytes path)
-{
-    int32_t length = path.length - 1;
-    while (length >= 0 && path.data[length] != '/')
-        length--;
-    if (length < 0 || path.length <= 1)
-        return MK_BYTES_NULL;
-    return (struct mk_bytes){path.data, MK_MAX(length, 1)};
-}
-
-void watch_trigger(struct watch_table *table, int32_t event_type, struct mk_bytes path,
-                   watch_deliver *deliver, void *context)
-{
-    if (event_type < MK_EVENT_NODE_CREATED || event_type > MK_EVENT_NODE_DATA_CHANGED)
-        return;
-    if (table->watches.live == 0 || path.length <= 0)
-        return;
-    struct trigger trigger = {.table = table,
-                              .event_type = event_type,
-                              .path = path,
-                              .deliver = deliver,
-                              .context = context};
-    table->stamp++;
-    trigger_data(&trigger, path);
-    if (event_type == MK_EVENT_NODE_DELETED)
-        trigger_child(&trigger, path); /* same stamp: who was told is not told again */
-    struct mk_bytes parent = parent_of(path);
-    if (event_type == MK_EVENT_NODE_DATA_CHANGED || parent.length < 0)
-        return;
-    table->stamp++;
-    trigger.event_type = MK_EVENT_NODE_CHILDREN_CHANGED;
-    trigger.path = parent;
-    trigger.on_parent = true;
-    trigger_child(&trigger, parent);
-}
-
-/* --- figures
- * ------------------------------------------------------------------------------------------ */
+/* --- figures ----------------------------------------------------------------------------- */
 
 void watch_count(const struct watch_table *table, struct watch_counts *counts)
 {

@@ -195,7 +195,7 @@ static void test_old_trees_get_system_nodes(void **state)
     tree_free(tree);
 }
 
-/* --- bodies by hand ------------------------------------------------------------------------ */
+/* --- bodies by hand ---------------------------------------------------------------------- */
 
 static void put_u32(struct mk_buffer *body, uint32_t value)
 {

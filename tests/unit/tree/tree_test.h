@@ -79,7 +79,7 @@ static inline void assert_bytes(struct mk_bytes actual, const char *expected)
         assert_memory_equal(actual.data, expected, (size_t)actual.length);
 }
 
-/* --- whole trees ------------------------------------------------------------------------ */
+/* --- whole trees ------------------------------------------------------------------------- */
 
 static inline void assert_acl_equal(const struct tree *a, uint32_t acl_a, const struct tree *b,
                                     uint32_t acl_b)
@@ -157,7 +157,7 @@ static inline void assert_trees_equal(const struct tree *a, const struct tree *b
     assert_int_equal(tree_ephemeral_count(a), tree_ephemeral_count(b));
 }
 
-/* --- files and snapshots -------------------------------------------------------------------- */
+/* --- files and snapshots ----------------------------------------------------------------- */
 
 static inline struct mk_buffer read_file(const char *path)
 {
@@ -195,7 +195,7 @@ static inline int load_body(struct tree *tree, const uint8_t *data, size_t size,
     return result;
 }
 
-/* --- transactions ----------------------------------------------------------------------------- */
+/* --- transactions ------------------------------------------------------------------------ */
 
 struct txn_context {
     struct tree *tree;
