@@ -100,6 +100,8 @@ static void purge(struct snapshots *snapshots, int64_t committed_zxid)
     struct log_stores stores = {.snapshots = snapshots->paced, .logs = server->log_store};
     struct log_purge_result result;
     struct log_error error;
+    if (server->options.snapshots_retained == 0)
+        return;
     int keep = (int)MK_MAX(server->options.snapshots_retained, (uint32_t)LOG_PURGE_KEEP_MIN);
     if (log_purge(&stores, keep, committed_zxid, &result, &error) != 0) {
         mk_trace(server->trace, MK_LEVEL_WARN, "snapshot",
