@@ -39,6 +39,7 @@ void egress_reply_end(struct replica *replica, struct connection *connection, si
     struct mk_reply_header header = {.xid = xid, .zxid = zxid, .err = error};
     mk_reply_header_store(output->data + begin + MK_FRAME_PREFIX_BYTES, &header);
     mk_frame_end(output, begin);
+    replica->stats.bytes_sent += output->length - begin;
     replica_touch(replica, connection);
     check_output(replica, connection);
 }

@@ -49,6 +49,7 @@ static void respond(struct replica *replica, struct connection *connection, int3
     mk_connect_response_write(output, &response);
     mk_frame_end(output, begin);
     replica->stats.packets_sent++;
+    replica->stats.bytes_sent += output->length - begin;
     connection->info.sent++;
     replica_touch(replica, connection);
 }

@@ -147,11 +147,29 @@ void propose_close_session(struct replica *replica, int64_t session_id,
         attach_request(replica, connection, proposal, request_xid);
 }
 
+/* The reaper has judged the age of the committed node; a time at which it is over passes that
+ * judgement on. False when a write in flight has touched or replaced the node. */
+static bool time_of_outlived(struct replica *replica, struct mk_bytes path, int64_t *time_ms)
+{
+    const struct znode *node = tree_find(replica->tree, path);
+    if (!node)
+        return false;
+    struct mk_stat_persisted stat;
+    tree_stat_persisted(replica->tree, node, &stat);
+    const struct view_node *newest = view_find(replica->view, path);
+    if (!newest->exists || newest->stat.mzxid != stat.mzxid)
+        return false;
+    *time_ms = MK_MIN(stat.mtime, INT64_MAX - TREE_TTL_MS_MAX - 1) + TREE_TTL_MS_MAX + 1;
+    return true;
+}
+
 bool propose_delete_container(struct replica *replica, struct mk_bytes path)
 {
     static const struct mk_id_vector nobody = {0, NULL};
     struct op_prepare prepare = prepare_context(replica);
     prepare.caller.identities = &nobody;
+    if (!time_of_outlived(replica, path, &prepare.time_ms))
+        return false;
     struct mk_buffer body = MK_BUFFER_EMPTY;
     mk_write_bytes(&body, path);
     struct mk_reader reader;

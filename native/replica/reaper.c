@@ -14,21 +14,66 @@ struct reaping {
     uint64_t left;
 };
 
+/* --- the wall clock ------------------------------------------------------------------------------
+ */
+
+void wall_history_init(struct replica *replica)
+{
+    struct wall_history *history = &replica->wall_history;
+    history->wall_begin_ms = history->first_wall_ms = replica->wall_ms;
+    history->first_now_ms = replica->now_ms;
+}
+
+void wall_history_jump(struct replica *replica, int64_t wall_ms)
+{
+    struct wall_history *history = &replica->wall_history;
+    if (history->count == WALL_ERAS_MAX) {
+        history->first_now_ms = history->eras[0].now_end_ms;
+        history->first_wall_ms = history->eras[1].wall_begin_ms;
+        history->forgot = true;
+        history->count--;
+        memmove(history->eras, history->eras + 1, history->count * sizeof *history->eras);
+    }
+    history->eras[history->count++] =
+        (struct wall_era){history->wall_begin_ms, replica->wall_ms, replica->now_ms};
+    history->wall_begin_ms = wall_ms;
+}
+
+/* How long ago the wall clock showed this time, if it did so more than once the last time: what
+ * is deleted must never be too young. */
+static int64_t age_ms(const struct replica *replica, int64_t wall_ms)
+{
+    const struct wall_history *history = &replica->wall_history;
+    wall_ms = MK_MAX(wall_ms, INT64_C(0)); /* a snapshot may say anything */
+    if (wall_ms >= history->wall_begin_ms && wall_ms <= replica->wall_ms + WALL_JUMP_MS)
+        return MK_MAX(replica->wall_ms - wall_ms, INT64_C(0));
+    for (uint32_t i = history->count; i-- > 0;) {
+        const struct wall_era *era = &history->eras[i];
+        if (wall_ms >= era->wall_begin_ms && wall_ms <= era->wall_end_ms + WALL_JUMP_MS)
+            return replica->now_ms - era->now_end_ms +
+                   MK_MAX(era->wall_end_ms - wall_ms, INT64_C(0));
+    }
+    /* Before all that we know. */
+    int64_t known_ms = replica->now_ms - history->first_now_ms;
+    if (history->forgot || wall_ms > history->first_wall_ms)
+        return known_ms;
+    return known_ms + history->first_wall_ms - wall_ms;
+}
+
+/* --- what is due ---------------------------------------------------------------------------------
+ */
+
 static bool container_is_due(const struct replica *replica, const struct mk_stat_persisted *stat)
 {
     if (stat->cversion > 0)
         return true;
     int64_t never_used_ms = replica->options.container_never_used_ms;
-    return never_used_ms > 0 && replica->wall_ms - stat->mtime > never_used_ms;
+    return never_used_ms > 0 && age_ms(replica, stat->mtime) > never_used_ms;
 }
 
-/* Nodes made before the wall clock jumped forward are not charged for the jump. */
 static bool ttl_is_due(const struct replica *replica, const struct mk_stat_persisted *stat)
 {
-    int64_t elapsed = replica->wall_ms - stat->mtime;
-    if (stat->mtime <= replica->wall_jump.before_ms)
-        elapsed -= replica->wall_jump.by_ms;
-    return elapsed > (stat->ephemeral_owner & TREE_TTL_MS_MAX);
+    return age_ms(replica, stat->mtime) > (stat->ephemeral_owner & TREE_TTL_MS_MAX);
 }
 
 static void collect(void *context, const struct znode *node)

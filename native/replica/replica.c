@@ -8,7 +8,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define WALL_JUMP_MS 60000
 #define DEADLINE_MAX_MS 3600000
 
 void replica_options_init(struct replica_options *options)
@@ -227,17 +226,18 @@ static void clock_advance(struct replica *replica, const struct replica_event *e
         return;
     bool first = replica->now_ms == 0 && replica->wall_ms == 0;
     int64_t elapsed = first ? 0 : MK_MAX(event->now_ms - replica->now_ms, INT64_C(0));
-    int64_t wall_elapsed = first ? 0 : event->wall_ms - replica->wall_ms;
-    if (wall_elapsed - elapsed > WALL_JUMP_MS) {
-        replica->wall_jump.before_ms = replica->wall_ms;
-        replica->wall_jump.by_ms += wall_elapsed - elapsed;
+    int64_t jump = first ? 0 : event->wall_ms - replica->wall_ms - elapsed;
+    if (jump > WALL_JUMP_MS || jump < -WALL_JUMP_MS) {
+        wall_history_jump(replica, event->wall_ms);
         replica_log(replica, MK_LEVEL_WARN,
-                    "the wall clock jumped forward by %lld ms; TTL nodes made before are "
-                    "not charged for it",
-                    (long long)(wall_elapsed - elapsed));
+                    "the wall clock jumped by %lld ms; TTL nodes made before are not charged for "
+                    "it",
+                    (long long)jump);
     }
     replica->now_ms = event->now_ms;
     replica->wall_ms = event->wall_ms;
+    if (first)
+        wall_history_init(replica);
     expiry_advance(replica, elapsed);
 }
 

@@ -114,10 +114,22 @@ struct snapshot_state {
     uint64_t transactions_limit, log_bytes_limit;
 };
 
-/* TTL nodes must not fall to a wall clock that jumps: how far it jumped forward, and when. */
-struct wall_jump {
-    int64_t before_ms; /* wall time before the jump */
-    int64_t by_ms;
+/* A stretch of time in which the wall clock ran evenly; it ended with a jump, forward or back.
+ * Containers and TTL nodes must neither fall to such a jump nor live for ever by it. */
+struct wall_era {
+    int64_t wall_begin_ms, wall_end_ms;
+    int64_t now_end_ms; /* on the monotonic clock */
+};
+
+#define WALL_ERAS_MAX 8
+#define WALL_JUMP_MS 60000 /* less is a clock that is being set right */
+
+struct wall_history {
+    struct wall_era eras[WALL_ERAS_MAX]; /* those that are over, oldest first */
+    uint32_t count;
+    bool forgot;                         /* there were more */
+    int64_t wall_begin_ms;               /* of the era at hand */
+    int64_t first_wall_ms, first_now_ms; /* of the first that is known */
 };
 
 struct replica {
@@ -154,7 +166,7 @@ struct replica {
     int64_t restore_digest_zxid; /* 0: no comparison yet; -1: comparing */
     uint64_t restore_digest;     /* the snapshot's own, of that zxid */
     int64_t reaper_next_ms;
-    struct wall_jump wall_jump;
+    struct wall_history wall_history;
     bool stopping;
 
     struct replica_stats stats;
@@ -268,6 +280,9 @@ int auth_add(struct replica *replica, struct connection *connection,
 
 /* reaper.c */
 void reaper_run(struct replica *replica);
+void wall_history_init(struct replica *replica); /* the clocks are known now */
+/* The wall clock jumped; the clocks of the replica are still those before. */
+void wall_history_jump(struct replica *replica, int64_t wall_ms);
 
 /* snapshots.c */
 void snapshot_init(struct replica *replica);

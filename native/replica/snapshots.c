@@ -17,6 +17,7 @@ static void draw_limits(struct replica *replica)
 {
     struct snapshot_state *snapshot = &replica->snapshot;
     snapshot->transactions = snapshot->log_bytes = 0;
+    replica->stats.transactions_since_snapshot = 0;
     snapshot->transactions_limit = spread(replica, replica->options.snapshot_transactions);
     snapshot->log_bytes_limit = spread(replica, replica->options.snapshot_log_bytes);
 }
