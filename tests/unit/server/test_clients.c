@@ -246,7 +246,7 @@ static void test_limit_per_address(void **state)
     usleep(100000);
     char answer[64];
     assert_true(word_ask(world->fixture.port, "mntr", answer, sizeof answer) > 0);
-    assert_int_equal(atoi(answer), 1);
+    assert_int_equal(strtol(answer, NULL, 10), 1);
     assert_int_equal(fixture_stop(&world->fixture), 0);
 }
 
