@@ -13,7 +13,7 @@
 struct stats *stats_check(lua_State *L)
 {
     struct stats *stats = luaL_checkudata(L, 1, STATS_TYPE);
-    if (!stats->host)
+    if (stats->serial != script_of(L)->stats_serial)
         luaL_error(L, "stats is used after its command ended");
     return stats;
 }
@@ -60,7 +60,6 @@ COUNTER(packets_sent, packets_sent)
 COUNTER(bytes_received, bytes_received)
 COUNTER(bytes_sent, bytes_sent)
 COUNTER(outstanding_requests, outstanding_requests)
-COUNTER(connection_count, connection_count)
 COUNTER(transactions_since_snapshot, transactions_since_snapshot)
 COUNTER(snapshot_count, snapshot_count)
 COUNTER(auth_failed_count, auth_failed_count)
@@ -78,7 +77,8 @@ FIGURE(last_snapshot_zxid)
 FIGURE(last_snapshot_wall_ms)
 VALUE(connection_rejected_count, figures_of(stats).connections_rejected)
 VALUE(last_zxid, replica_last_zxid(server_replica(stats->host->server)))
-VALUE(znode_count, tree_node_count(tree_of(stats)))
+/* Apache has the root under two names, "" and "/", and counts both. */
+VALUE(znode_count, tree_node_count(tree_of(stats)) + 1)
 VALUE(data_bytes, tree_data_size(tree_of(stats)))
 VALUE(ephemeral_count, tree_ephemeral_count(tree_of(stats)))
 VALUE(session_count, tree_session_count(tree_of(stats)))
@@ -87,6 +87,20 @@ VALUE(uptime_ms, server_now_ms(stats->host->server) - counters(stats)->start_now
 VALUE(trace_mask, stats->host->trace_mask)
 VALUE(argument, stats->argument)
 VALUE(client_port, server_port(stats->host->server, 0))
+
+static void count_connection(void *context, const struct replica_connection_info *info)
+{
+    (void)info;
+    ++*(int64_t *)context;
+}
+
+/* Like Apache with and without a session. */
+static int64_t get_connection_count(struct stats *stats)
+{
+    int64_t count = 0;
+    replica_connection_visit(server_replica(stats->host->server), count_connection, &count);
+    return count;
+}
 
 static int64_t get_wall_ms(struct stats *stats)
 {
@@ -223,17 +237,19 @@ static void make_metatable(lua_State *L)
     lua_setfield(L, -2, "__metatable");
 }
 
-struct stats *stats_push(lua_State *L, struct host *host, uint32_t connection, uint64_t argument)
+void stats_push(lua_State *L, struct host *host, uint32_t connection, uint64_t argument)
 {
     struct stats *stats = lua_newuserdatauv(L, sizeof *stats, 0);
-    *stats = (struct stats){.host = host, .connection = connection, .argument = argument};
+    *stats = (struct stats){.host = host,
+                            .serial = ++host->script->stats_serial,
+                            .connection = connection,
+                            .argument = argument};
     if (luaL_newmetatable(L, STATS_TYPE))
         make_metatable(L);
     lua_setmetatable(L, -2);
-    return stats;
 }
 
-void stats_close(struct stats *stats)
+void stats_close(struct script *script)
 {
-    stats->host = NULL;
+    script->stats_serial++;
 }

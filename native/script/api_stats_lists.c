@@ -1,26 +1,77 @@
 /* SPDX-License-Identifier: MIT */
-/* Methods of `stats` that list things: connections, sessions, ephemerals, watches, digests,
- * counts by operation, the environment. A list is taken when the method is called and handed
- * out by an iterator, so a command never sees it change. */
+/* The methods of `stats` that go through connections, sessions, ephemerals, watches and digests,
+ * and the environment. A method first collects plain C data, in memory that the iterator owns;
+ * only the iterator makes Lua values. So a command never sees a list change, and an error
+ * that Lua raises (out of its memory budget) never jumps through the replica or the tree. */
 #include "base/buffer.h"
 #include "replica/stats.h"
 #include "script/script_int.h"
 
 #include <lauxlib.h>
 #include <lua.h>
-#include <stdio.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
+#define LISTING_TYPE "moonkeeper.listing"
+#define ADDRESS_BYTES 64
+
+/* Items one behind the other; `position` is where the next one begins. */
 struct listing {
-    lua_State *L;
-    struct stats *stats;
-    lua_Integer count;
+    struct mk_buffer items;
+    size_t position;
+    struct stats *stats; /* only while it is filled */
 };
+
+static int listing_collect(lua_State *L)
+{
+    struct listing *listing = luaL_checkudata(L, 1, LISTING_TYPE);
+    mk_buffer_fini(&listing->items);
+    return 0;
+}
+
+/* Pushes an empty listing. */
+static struct listing *listing_push(lua_State *L, struct stats *stats)
+{
+    struct listing *listing = lua_newuserdatauv(L, sizeof *listing, 0);
+    *listing = (struct listing){.items = MK_BUFFER_EMPTY, .stats = stats};
+    if (luaL_newmetatable(L, LISTING_TYPE)) {
+        lua_pushcfunction(L, listing_collect);
+        lua_setfield(L, -2, "__gc");
+        lua_pushliteral(L, "locked");
+        lua_setfield(L, -2, "__metatable");
+    }
+    lua_setmetatable(L, -2);
+    return listing;
+}
 
 static struct replica *replica_of(const struct listing *listing)
 {
     return server_replica(listing->stats->host->server);
+}
+
+/* The listing of an iterator, its upvalue; NULL when all was handed out, and its memory freed. */
+static struct listing *listing_next(lua_State *L)
+{
+    struct listing *listing = lua_touserdata(L, lua_upvalueindex(1));
+    if (listing->position < listing->items.length)
+        return listing;
+    mk_buffer_fini(&listing->items);
+    listing->position = 0;
+    return NULL;
+}
+
+static void take(struct listing *listing, void *item, size_t size)
+{
+    MK_ASSERT(listing->items.length - listing->position >= size);
+    memcpy(item, listing->items.data + listing->position, size);
+    listing->position += size;
+}
+
+/* The listing is at the top of the stack; leaves the iterator in its place. */
+static int push_iterator(lua_State *L, lua_CFunction next)
+{
+    ((struct listing *)lua_touserdata(L, -1))->stats = NULL;
+    lua_pushcclosure(L, next, 1);
+    return 1;
 }
 
 static void set_integer(lua_State *L, const char *name, int64_t value)
@@ -29,51 +80,54 @@ static void set_integer(lua_State *L, const char *name, int64_t value)
     lua_setfield(L, -2, name);
 }
 
-static void set_bytes(lua_State *L, const char *name, struct mk_bytes bytes)
+static void set_boolean(lua_State *L, const char *name, bool value)
 {
-    lua_pushlstring(L, (const char *)bytes.data, mk_bytes_size(bytes));
+    lua_pushboolean(L, value);
     lua_setfield(L, -2, name);
 }
 
-/* Upvalues: the list, the position. Returns the next item, or the two of a pair. */
-static int next_item(lua_State *L)
+static void set_string(lua_State *L, const char *name, const char *value)
 {
-    lua_Integer position = lua_tointeger(L, lua_upvalueindex(2)) + 1;
-    lua_pushinteger(L, position);
-    lua_replace(L, lua_upvalueindex(2));
-    if (lua_rawgeti(L, lua_upvalueindex(1), position) != LUA_TTABLE)
-        return 1;
-    if (lua_rawgeti(L, -1, 1) == LUA_TNIL) {
-        lua_pop(L, 1);
-        return 1;
-    }
-    lua_rawgeti(L, -2, 2);
-    return 2;
+    lua_pushstring(L, value);
+    lua_setfield(L, -2, name);
 }
 
-/* The list is at the top of the stack. */
-static int push_iterator(lua_State *L)
-{
-    lua_pushinteger(L, 0);
-    lua_pushcclosure(L, next_item, 2);
-    return 1;
-}
+/* --- connections ---------------------------------------------------------------------------- */
 
-/* --- connections ---------------------------------------------------------------------------------
- */
+struct connection_item {
+    struct replica_connection_info info; /* its address is in `address` */
+    char address[ADDRESS_BYTES];
+    uint16_t port;
+    bool asking;
+};
 
 static void add_connection(void *context, const struct replica_connection_info *info)
 {
     struct listing *listing = context;
-    lua_State *L = listing->L;
+    struct connection_item item = {
+        .info = *info,
+        .port = server_peer_port(listing->stats->host->server, info->connection),
+        .asking = info->connection == listing->stats->connection,
+    };
+    size_t length = MK_MIN(mk_bytes_size(info->address), sizeof item.address - 1);
+    memcpy(item.address, info->address.data, length);
+    mk_buffer_append(&listing->items, &item, sizeof item);
+}
+
+static int next_connection(lua_State *L)
+{
+    struct listing *listing = listing_next(L);
+    if (!listing)
+        return 0;
+    struct connection_item item;
+    take(listing, &item, sizeof item);
+    const struct replica_connection_info *info = &item.info;
     const struct replica_latency *latency = &info->latency;
-    lua_createtable(L, 0, 18);
-    set_bytes(L, "address", info->address);
-    set_integer(L, "port", server_peer_port(listing->stats->host->server, info->connection));
-    lua_pushboolean(L, info->connection == listing->stats->connection);
-    lua_setfield(L, -2, "asking");
-    lua_pushboolean(L, info->has_session);
-    lua_setfield(L, -2, "has_session");
+    lua_createtable(L, 0, 20);
+    set_string(L, "address", item.address);
+    set_integer(L, "port", item.port);
+    set_boolean(L, "asking", item.asking);
+    set_boolean(L, "has_session", info->has_session);
     set_integer(L, "session_id", info->session_id);
     set_integer(L, "timeout_ms", info->timeout_ms);
     set_integer(L, "queued", info->queued);
@@ -89,134 +143,223 @@ static void add_connection(void *context, const struct replica_connection_info *
     set_integer(L, "latency_max_ms", latency->max_ms);
     lua_pushnumber(L, latency->count ? (double)latency->total_ms / (double)latency->count : 0);
     lua_setfield(L, -2, "latency_avg_ms");
-    lua_rawseti(L, -2, ++listing->count);
+    return 1;
 }
 
+/* for connection in stats:connections() */
 static int connections(lua_State *L)
 {
-    struct listing listing = {L, stats_check(L), 0};
-    lua_newtable(L);
-    replica_connection_visit(replica_of(&listing), add_connection, &listing);
-    return push_iterator(L);
+    struct listing *listing = listing_push(L, stats_check(L));
+    replica_connection_visit(replica_of(listing), add_connection, listing);
+    return push_iterator(L, next_connection);
 }
 
-/* --- sessions and their ephemerals
- * ----------------------------------------------------------------- */
+/* --- sessions ------------------------------------------------------------------------------- */
+
+struct session_item {
+    int64_t id, expires_now_ms;
+    int32_t timeout_ms;
+};
 
 static void add_session(void *context, int64_t session_id, int32_t timeout_ms,
                         int64_t expires_now_ms)
 {
     struct listing *listing = context;
-    lua_createtable(listing->L, 0, 3);
-    set_integer(listing->L, "id", session_id);
-    set_integer(listing->L, "timeout_ms", timeout_ms);
-    set_integer(listing->L, "expires_now_ms", expires_now_ms);
-    lua_rawseti(listing->L, -2, ++listing->count);
+    struct session_item item = {session_id, expires_now_ms, timeout_ms};
+    mk_buffer_append(&listing->items, &item, sizeof item);
 }
 
+static int next_session(lua_State *L)
+{
+    struct listing *listing = listing_next(L);
+    if (!listing)
+        return 0;
+    struct session_item item;
+    take(listing, &item, sizeof item);
+    lua_createtable(L, 0, 3);
+    set_integer(L, "id", item.id);
+    set_integer(L, "timeout_ms", item.timeout_ms);
+    set_integer(L, "expires_now_ms", item.expires_now_ms);
+    return 1;
+}
+
+/* for session in stats:sessions() */
 static int sessions(lua_State *L)
 {
-    struct listing listing = {L, stats_check(L), 0};
-    lua_newtable(L);
-    replica_session_visit(replica_of(&listing), add_session, &listing);
-    return push_iterator(L);
+    struct listing *listing = listing_push(L, stats_check(L));
+    replica_session_visit(replica_of(listing), add_session, listing);
+    return push_iterator(L, next_session);
 }
 
-/* stack: ..., paths */
+/* --- ephemerals and watches: pairs of a session and a path ------------------------------------ */
+
+struct path_item {
+    int64_t session_id;
+    size_t length; /* of the path, whose bytes follow */
+};
+
+static void add_path(struct listing *listing, int64_t session_id, struct mk_bytes path)
+{
+    struct path_item item = {session_id, mk_bytes_size(path)};
+    mk_buffer_append(&listing->items, &item, sizeof item);
+    mk_buffer_append_bytes(&listing->items, path);
+}
+
+/* Pushes the path behind `item`. */
+static void take_path(lua_State *L, struct listing *listing, const struct path_item *item)
+{
+    MK_ASSERT(listing->items.length - listing->position >= item->length);
+    const uint8_t *path = listing->items.data + listing->position;
+    listing->position += item->length;
+    lua_pushlstring(L, (const char *)path, item->length);
+}
+
+struct owner {
+    struct listing *listing;
+    int64_t session_id;
+};
+
 static void add_ephemeral(void *context, const struct znode *node)
 {
-    struct listing *listing = context;
+    struct owner *owner = context;
     struct mk_buffer path = MK_BUFFER_EMPTY;
-    tree_append_path(replica_tree(replica_of(listing)), node, &path);
-    lua_pushlstring(listing->L, (const char *)path.data, path.length);
+    tree_append_path(replica_tree(replica_of(owner->listing)), node, &path);
+    add_path(owner->listing, owner->session_id, mk_buffer_bytes(&path));
     mk_buffer_fini(&path);
-    lua_rawseti(listing->L, -2, (lua_Integer)lua_rawlen(listing->L, -2) + 1);
 }
 
-/* stack: list */
 static void add_owner(void *context, int64_t session_id)
 {
-    struct listing *listing = context;
-    lua_createtable(listing->L, 2, 0);
-    lua_pushinteger(listing->L, session_id);
-    lua_rawseti(listing->L, -2, 1);
-    lua_newtable(listing->L);
-    tree_ephemeral_visit(replica_tree(replica_of(listing)), session_id, add_ephemeral, listing);
-    lua_rawseti(listing->L, -2, 2);
-    lua_rawseti(listing->L, -2, ++listing->count);
+    struct owner owner = {context, session_id};
+    tree_ephemeral_visit(replica_tree(replica_of(owner.listing)), session_id, add_ephemeral,
+                         &owner);
+}
+
+/* The paths of one session lie together. */
+static int next_owner(lua_State *L)
+{
+    struct listing *listing = listing_next(L);
+    if (!listing)
+        return 0;
+    struct path_item item;
+    take(listing, &item, sizeof item);
+    int64_t session_id = item.session_id;
+    lua_pushinteger(L, session_id);
+    lua_newtable(L);
+    /* stack: session id, paths */
+    for (lua_Integer count = 1;; count++) {
+        take_path(L, listing, &item);
+        lua_rawseti(L, -2, count);
+        if (listing->position == listing->items.length)
+            return 2;
+        take(listing, &item, sizeof item);
+        if (item.session_id != session_id) {
+            listing->position -= sizeof item;
+            return 2;
+        }
+    }
 }
 
 /* for session_id, paths in stats:ephemerals() */
 static int ephemerals(lua_State *L)
 {
-    struct listing listing = {L, stats_check(L), 0};
-    lua_newtable(L);
-    tree_ephemeral_owner_visit(replica_tree(replica_of(&listing)), add_owner, &listing);
-    return push_iterator(L);
+    struct listing *listing = listing_push(L, stats_check(L));
+    tree_ephemeral_owner_visit(replica_tree(replica_of(listing)), add_owner, listing);
+    return push_iterator(L, next_owner);
 }
-
-/* --- watches
- * ------------------------------------------------------------------------------------------ */
 
 static void add_watch(void *context, struct mk_bytes path, uint32_t watcher)
 {
     struct listing *listing = context;
-    lua_createtable(listing->L, 2, 0);
-    lua_pushlstring(listing->L, (const char *)path.data, mk_bytes_size(path));
-    lua_rawseti(listing->L, -2, 1);
-    lua_pushinteger(listing->L, replica_watcher_session(replica_of(listing), watcher));
-    lua_rawseti(listing->L, -2, 2);
-    lua_rawseti(listing->L, -2, ++listing->count);
+    add_path(listing, replica_watcher_session(replica_of(listing), watcher), path);
 }
 
-/* for path, session_id in stats:watches(): grouped by path */
+static int next_watch(lua_State *L)
+{
+    struct listing *listing = listing_next(L);
+    if (!listing)
+        return 0;
+    struct path_item item;
+    take(listing, &item, sizeof item);
+    take_path(L, listing, &item);
+    lua_pushinteger(L, item.session_id);
+    return 2;
+}
+
+/* for path, session_id in stats:watches(): grouped by path; the data table only, as Apache */
 static int watches(lua_State *L)
 {
-    struct listing listing = {L, stats_check(L), 0};
-    lua_newtable(L);
-    watch_visit(replica_watches(replica_of(&listing)), add_watch, &listing);
-    return push_iterator(L);
+    struct listing *listing = listing_push(L, stats_check(L));
+    watch_visit(replica_watches(replica_of(listing)), add_watch, listing);
+    return push_iterator(L, next_watch);
 }
 
-/* connections, paths, watches = stats:watch_summary() */
+struct watch_summary {
+    struct mk_buffer seen; /* a bit for each watcher */
+    struct mk_bytes last_path;
+    lua_Integer watchers, paths, watches;
+};
+
+static void count_watch(void *context, struct mk_bytes path, uint32_t watcher)
+{
+    struct watch_summary *summary = context;
+    size_t byte = watcher / 8;
+    if (byte >= summary->seen.length) {
+        size_t more = byte + 1 - summary->seen.length;
+        memset(mk_buffer_reserve(&summary->seen, more), 0, more);
+        summary->seen.length += more;
+    }
+    uint8_t bit = (uint8_t)(1u << watcher % 8);
+    summary->watchers += !(summary->seen.data[byte] & bit);
+    summary->seen.data[byte] |= bit;
+    summary->paths += summary->watches == 0 || !mk_bytes_equal(path, summary->last_path);
+    summary->last_path = path;
+    summary->watches++;
+}
+
+/* connections, paths, watches = stats:watch_summary(): of the data table */
 static int watch_summary(lua_State *L)
 {
-    struct listing listing = {L, stats_check(L), 0};
-    struct watch_counts counts;
-    watch_count(replica_watches(replica_of(&listing)), &counts);
-    lua_pushinteger(L, (lua_Integer)counts.watchers);
-    lua_pushinteger(L, (lua_Integer)counts.paths);
-    lua_pushinteger(L, (lua_Integer)counts.watches);
+    const struct stats *stats = stats_check(L);
+    struct watch_summary summary = {.seen = MK_BUFFER_EMPTY};
+    watch_visit(replica_watches(server_replica(stats->host->server)), count_watch, &summary);
+    mk_buffer_fini(&summary.seen);
+    lua_pushinteger(L, summary.watchers);
+    lua_pushinteger(L, summary.paths);
+    lua_pushinteger(L, summary.watches);
     return 3;
 }
 
-/* --- others
- * ------------------------------------------------------------------------------------------- */
+/* --- others ------------------------------------------------------------------------------------
+ */
 
-/* for digest in stats:digests(): { zxid, digest }, digest as an unsigned decimal text */
+static int next_digest(lua_State *L)
+{
+    struct listing *listing = listing_next(L);
+    if (!listing)
+        return 0;
+    struct replica_digest item;
+    take(listing, &item, sizeof item);
+    lua_pushinteger(L, item.zxid);
+    lua_pushinteger(L, (lua_Integer)item.digest); /* signed, as Apache prints it */
+    return 2;
+}
+
+/* for zxid, digest in stats:digests(): the newest last */
 static int digests(lua_State *L)
 {
-    struct listing listing = {L, stats_check(L), 0};
+    struct listing *listing = listing_push(L, stats_check(L));
     const struct replica_digest *list;
-    size_t count = replica_digests(replica_of(&listing), &list);
-    lua_createtable(L, (int)count, 0);
-    for (size_t i = 0; i < count; i++) {
-        char text[32];
-        snprintf(text, sizeof text, "%llu", (unsigned long long)list[i].digest);
-        lua_createtable(L, 0, 2);
-        set_integer(L, "zxid", list[i].zxid);
-        lua_pushstring(L, text);
-        lua_setfield(L, -2, "digest");
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
-    return push_iterator(L);
+    size_t count = replica_digests(replica_of(listing), &list);
+    mk_buffer_append(&listing->items, list, count * sizeof *list);
+    return push_iterator(L, next_digest);
 }
 
 /* Requests so far by opcode. */
 static int op_counts(lua_State *L)
 {
-    struct listing listing = {L, stats_check(L), 0};
-    const struct replica_stats *stats = replica_stats(replica_of(&listing));
+    const struct stats *self = stats_check(L);
+    const struct replica_stats *stats = replica_stats(server_replica(self->host->server));
     lua_newtable(L);
     for (size_t i = 0; i < MK_ARRAY_LENGTH(stats->op_count); i++) {
         lua_pushinteger(L, (lua_Integer)stats->op_count[i]);
@@ -225,18 +368,29 @@ static int op_counts(lua_State *L)
     return 1;
 }
 
-static void set_string(lua_State *L, const char *name, const char *value)
-{
-    lua_pushstring(L, value);
-    lua_setfield(L, -2, name);
-}
-
 static void set_mebibytes(lua_State *L, const char *name, uint64_t bytes)
 {
     lua_pushfstring(L, "%IMB", (lua_Integer)(bytes >> 20));
     lua_setfield(L, -2, name);
 }
 
+static void set_user(lua_State *L)
+{
+    uv_passwd_t user;
+    if (uv_os_get_passwd(&user) != 0)
+        return;
+    char name[256], home[1024];
+    size_t name_length = MK_MIN(strlen(user.username), sizeof name - 1);
+    size_t home_length = MK_MIN(strlen(user.homedir), sizeof home - 1);
+    memcpy(name, user.username, name_length);
+    memcpy(home, user.homedir, home_length);
+    name[name_length] = home[home_length] = '\0';
+    uv_os_free_passwd(&user); /* before anything that may raise */
+    set_string(L, "user.name", name);
+    set_string(L, "user.home", home);
+}
+
+/* Where the server runs, under the names of the word envi. */
 static int environment(lua_State *L)
 {
     stats_check(L);
@@ -252,12 +406,7 @@ static int environment(lua_State *L)
     }
     if (uv_cwd(text, &size) == 0)
         set_string(L, "user.dir", text);
-    uv_passwd_t user;
-    if (uv_os_get_passwd(&user) == 0) {
-        set_string(L, "user.name", user.username);
-        set_string(L, "user.home", user.homedir);
-        uv_os_free_passwd(&user);
-    }
+    set_user(L);
     size_t resident = 0;
     uv_resident_set_memory(&resident);
     set_mebibytes(L, "os.memory.free", uv_get_free_memory());

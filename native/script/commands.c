@@ -2,6 +2,7 @@
 /* Four-letter words: the server hands one over, moonkeeper.server.commands answers it in Lua
  * within the budget, and the text goes back. A word that fails costs its asker the answer and
  * leaves a line in the log; the server goes on. */
+#include "base/buffer.h"
 #include "script/script_int.h"
 
 #include <lauxlib.h>
@@ -12,7 +13,6 @@ struct command {
     uint32_t connection;
     uint64_t mask;
     const char *word;
-    struct stats *stats; /* so that it can be closed after an error */
 };
 
 /* Runs under the budget, so that everything which may raise is inside. */
@@ -21,10 +21,29 @@ static int run(lua_State *L)
     struct command *command = lua_touserdata(L, 1);
     lua_rawgeti(L, LUA_REGISTRYINDEX, command->host->answer_ref);
     lua_pushstring(L, command->word);
-    command->stats = stats_push(L, command->host, command->connection, command->mask);
+    stats_push(L, command->host, command->connection, command->mask);
     lua_call(L, 2, 1);
     luaL_checkstring(L, -1);
     return 1;
+}
+
+/* The error in one line: Lua's traceback up to where C called, each level behind a "<". */
+static void log_failure(const struct host *host, const char *word, const char *error)
+{
+    struct mk_buffer line = MK_BUFFER_EMPTY;
+    const char *end = strstr(error, "\n\t[C]: in ?");
+    size_t length = end ? (size_t)(end - error) : strlen(error);
+    for (size_t i = 0; i < length; i++) {
+        if (strncmp(error + i, "\nstack traceback:", 17) == 0)
+            i += 16;
+        else if (strncmp(error + i, "\n\t", 2) == 0)
+            mk_buffer_append_string(&line, i++ ? " < " : "");
+        else
+            mk_buffer_append(&line, error + i, 1);
+    }
+    mk_trace(logger_trace(host->script->logger), MK_LEVEL_ERROR, "commands", "%s failed: %.*s",
+             word, (int)line.length, (const char *)line.data);
+    mk_buffer_fini(&line);
 }
 
 static const char *short_reason(enum script_outcome outcome)
@@ -44,20 +63,18 @@ void commands_run(void *context, struct server *server, uint32_t connection, con
 {
     struct host *host = context;
     lua_State *L = host->script->L;
-    struct command command = {host, connection, mask, word, NULL};
+    struct command command = {host, connection, mask, word};
     lua_pushcfunction(L, run);
     lua_pushlightuserdata(L, &command);
     /* stack: run, command */
     enum script_outcome outcome = script_call(host->script, L, 1, 1, &host->command_budget);
-    if (command.stats)
-        stats_close(command.stats);
+    stats_close(host->script);
     size_t length;
     const char *text = lua_tolstring(L, -1, &length);
     if (outcome == SCRIPT_DONE) {
         server_answer(server, connection, mk_bytes_of(text, length));
     } else {
-        mk_trace(logger_trace(host->script->logger), MK_LEVEL_ERROR, "commands", "%s failed: %s",
-                 word, text);
+        log_failure(host, word, text);
         struct mk_buffer answer = MK_BUFFER_EMPTY;
         mk_buffer_print(&answer, "%s failed: %s\n", word, short_reason(outcome));
         server_answer(server, connection, mk_buffer_bytes(&answer));

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define COMMAND_WORD_BYTES 4
+#define TRACE_MASK_DEFAULT 306 /* Apache's; gtmk tells it */
 
 static const char *string_field(lua_State *L, int index, const char *name)
 {
@@ -168,7 +169,7 @@ int run_lua_serve(lua_State *L)
     }
     signal(SIGPIPE, SIG_IGN);
     struct host *host = lua_newuserdatauv(L, sizeof *host, 0);
-    *host = (struct host){.script = script};
+    *host = (struct host){.script = script, .trace_mask = TRACE_MASK_DEFAULT};
     host->command_budget = (struct script_budget){
         .instructions = integer_field(L, 1, "limits.command_instructions"),
         .memory_bytes = (size_t)integer_field(L, 1, "limits.lua_memory_bytes")};

@@ -20,6 +20,7 @@ struct script {
     /* the call that runs under a budget: door.c */
     int64_t instructions_left; /* 0: no budget */
     bool instructions_spent;
+    uint64_t stats_serial; /* the `stats` objects with another number are dead */
 };
 
 /* core.c: luaopen function of moonkeeper.core */
@@ -49,19 +50,21 @@ struct host {
 };
 
 /* api_stats.c: the object `stats` that a command gets: a full userdata with fields and methods.
- * It reads the server while the command runs; after stats_close its use raises an error. */
+ * It reads the server while the command runs; after stats_close, or when another was pushed,
+ * its use raises an error. */
 struct stats {
-    struct host *host;   /* NULL once closed */
+    struct host *host;
+    uint64_t serial;
     uint32_t connection; /* that asks */
-    uint64_t argument;
+    uint64_t argument;   /* the mask behind stmk */
 };
-struct stats *stats_push(struct lua_State *L, struct host *host, uint32_t connection,
-                         uint64_t argument);
-void stats_close(struct stats *stats);
+void stats_push(struct lua_State *L, struct host *host, uint32_t connection, uint64_t argument);
+void stats_close(struct script *script);
 /* api_stats_lists.c: the methods that list connections, sessions, watches, ...; to be set into
  * the method table at the top of the stack. */
 void stats_list_methods(struct lua_State *L);
-struct stats *stats_check(struct lua_State *L); /* argument 1, open */
+struct stats *stats_check(struct lua_State *L); /* argument 1, alive */
+
 /* commands.c: server_callbacks.command; context is the host. */
 void commands_run(void *context, struct server *server, uint32_t connection, const char *word,
                   uint64_t mask);
