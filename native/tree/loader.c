@@ -154,7 +154,7 @@ static int find_parent(struct tree_loader *loader, struct mk_bytes path)
     struct mk_bytes parent_path = path_parent(path);
     if (loader->parent && mk_bytes_equal(parent_path, mk_buffer_bytes(&loader->parent_path)))
         return STEP_TAKEN;
-    loader->parent = node_find(loader->tree, parent_path);
+    loader->parent = node_find_parent(loader->tree, path);
     if (!loader->parent)
         return corrupt(loader, "a node without a parent");
     mk_buffer_clear(&loader->parent_path);

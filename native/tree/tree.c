@@ -4,6 +4,7 @@
 #include "tree/tree.h"
 
 #include "base/mem.h"
+#include "tree/path.h"
 #include "tree/tree_int.h"
 #include "wire/ops.gen.h"
 
@@ -171,6 +172,12 @@ uint32_t node_find(const struct tree *tree, struct mk_bytes path)
         start += name_length + 1;
     }
     return number;
+}
+
+uint32_t node_find_parent(const struct tree *tree, struct mk_bytes path)
+{
+    struct mk_bytes parent = path_parent(path);
+    return parent.length == 1 ? 0 : node_find(tree, parent);
 }
 
 struct znode *tree_find(const struct tree *tree, struct mk_bytes path)

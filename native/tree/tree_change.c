@@ -238,7 +238,7 @@ int tree_create(struct tree *tree, const struct tree_create *create)
         return MK_ERR_NO_NODE;
     if (path.length == 1)
         return MK_ERR_NODE_EXISTS;
-    uint32_t parent = node_find(tree, path_parent(path));
+    uint32_t parent = node_find_parent(tree, path);
     if (!parent)
         return MK_ERR_NO_NODE;
     uint32_t existing = node_find_child(tree, parent, path_name(path));
@@ -268,7 +268,7 @@ int tree_delete(struct tree *tree, struct mk_bytes path, int64_t zxid)
         return MK_ERR_NO_NODE;
     if (path.length == 1)
         return MK_ERR_NOT_EMPTY; /* the root stays */
-    uint32_t parent = node_find(tree, path_parent(path));
+    uint32_t parent = node_find_parent(tree, path);
     if (!parent)
         return MK_ERR_NO_NODE;
     const struct znode_extra *extra = extra_of(tree, node_at(tree, parent));

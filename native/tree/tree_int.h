@@ -133,6 +133,9 @@ struct znode_extra *node_need_extra(struct tree *tree, struct znode *node);
 uint32_t node_find_child(const struct tree *tree, uint32_t parent, struct mk_bytes name);
 /* Number of the node of this path, or 0. */
 uint32_t node_find(const struct tree *tree, struct mk_bytes path);
+/* Number of the node that is, or would be, the parent of this path, or 0. None for "//a": the
+ * node "a" of the root has another path. */
+uint32_t node_find_parent(const struct tree *tree, struct mk_bytes path);
 uint32_t node_index_hash(const void *context, uint32_t number);
 void tree_init_empty(struct tree *tree);
 void tree_fini_all(struct tree *tree);

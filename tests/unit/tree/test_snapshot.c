@@ -282,6 +282,10 @@ static void test_bodies_by_hand(void **state)
     assert_load(&body, MK_ERR_CORRUPT);
 
     body = body_start();
+    put_node(&body, "//a", 3);
+    assert_load(&body, MK_ERR_CORRUPT);
+
+    body = body_start();
     put_node(&body, "/a", 0);
     assert_load(&body, MK_ERR_CORRUPT);
 

@@ -130,6 +130,7 @@ static void test_errors(void **state)
     assert_int_equal(create(tree, "/a", "", 2), MK_ERR_NODE_EXISTS);
     assert_int_equal(create(tree, "/", "", 2), MK_ERR_NODE_EXISTS);
     assert_int_equal(create(tree, "/x/y", "", 2), MK_ERR_NO_NODE);
+    assert_int_equal(create(tree, "//y", "", 2), MK_ERR_NO_NODE); /* not the child "y" of "/" */
     assert_int_equal(create(tree, "a", "", 2), MK_ERR_NO_NODE);
     assert_int_equal(create(tree, "a/b", "", 2), MK_ERR_NO_NODE);
     assert_int_equal(create(tree, "", "", 2), MK_ERR_NO_NODE);
@@ -138,6 +139,7 @@ static void test_errors(void **state)
     assert_int_equal(tree_delete(tree, text("/"), 3), MK_ERR_NOT_EMPTY);
     assert_int_equal(tree_delete(tree, text(""), 3), MK_ERR_NO_NODE);
     assert_int_equal(tree_delete(tree, MK_BYTES_NULL, 3), MK_ERR_NO_NODE);
+    assert_int_equal(tree_delete(tree, text("//a"), 3), MK_ERR_NO_NODE);
     assert_int_equal(tree_delete(tree, text("/a/c"), 4), MK_ERR_NO_NODE);
     assert_int_equal(stat_of(tree, "/a").pzxid, 4); /* rises all the same */
     assert_int_equal(tree_delete(tree, text("/c/c"), 4), MK_ERR_NO_NODE);
