@@ -187,6 +187,7 @@ int run_lua_serve(lua_State *L)
     open_signal(host, &host->terminate, SIGTERM);
     open_signal(host, &host->interrupt, SIGINT);
     tell_started(L, host, 4);
+    lua_gc(L, LUA_GCCOLLECT); /* what starting left behind */
     uv_run(&script->loop, UV_RUN_DEFAULT);
     lua_pushinteger(L, host->exit_code);
     return 1;

@@ -1,14 +1,15 @@
 -- SPDX-License-Identifier: MIT
--- moonkeeper help [COMMAND | words]
+-- moonkeeper help [COMMAND | words | options]
 
 local core = require "moonkeeper.core"
 local nearest = require "moonkeeper.server.nearest"
 
 local M = {
-  usage = "moonkeeper help [COMMAND | words]",
+  usage = "moonkeeper help [COMMAND | words | options]",
   summary = "this list, or what one command does",
-  help = "Without a command it lists all of them; `moonkeeper help words` lists the four-letter "
-    .. "words\nthat a server knows.",
+  help = [[
+Without a command it lists all of them. `moonkeeper help words` lists the four-letter words that a
+server knows, `moonkeeper help options` prints a server script with every option and its default.]],
 }
 
 ---@param names string[]
@@ -20,7 +21,8 @@ function M.overview(names)
     lines[#lines + 1] = ("  %-52s %s"):format(command.usage, command.summary)
   end
   lines[#lines + 1] = ""
-  lines[#lines + 1] = "moonkeeper help COMMAND tells more. Exit codes: 0 done, 1 failed, 2 wrong usage."
+  lines[#lines + 1] = "moonkeeper help COMMAND tells more. "
+    .. "Exit codes: 0 done, 1 failed, 2 wrong usage."
   return table.concat(lines, "\n") .. "\n"
 end
 
@@ -40,6 +42,9 @@ function M.run(arguments, names)
     return 0
   elseif name == "words" then
     io.write(words())
+    return 0
+  elseif name == "options" then
+    io.write(require "moonkeeper.server.sample".text())
     return 0
   end
   for _, known in ipairs(names) do

@@ -11,8 +11,8 @@ local M = {
   usage = "moonkeeper run FILE [--set name=value ...] [--check]",
   summary = "start a server from a Lua script or a zoo.cfg",
   help = [[
-FILE is a Lua script that returns a table of options, or a classic zoo.cfg. --set overrides an option
-(its value is read as Lua, or else as text), and may be repeated. --check only tells whether
+FILE is a Lua script that returns a table of options, or a classic zoo.cfg. --set overrides an
+option (its value is read as Lua, or else as text), and may be repeated. --check only tells whether
 everything is right, and starts nothing. FILE may also be one of the scripts that the executable
 carries, such as server-scripts/quickstart.lua.
 
@@ -83,11 +83,18 @@ local function print_started(values, addresses)
   io.stdout:flush()
 end
 
+-- A script may require what lies beside it.
+local function search_beside(file)
+  local folder = file:match("^(.*)/[^/]*$") or "."
+  package.path = ("%s/?.lua;%s/?/init.lua;%s"):format(folder, folder, package.path)
+end
+
 function M.run(arguments)
   local parsed, message = parse(arguments)
   if not parsed then
     return usage(message)
   end
+  search_beside(parsed.file)
   local words = built_in_words()
   local loaded, problems = config.load(parsed.file,
     { words = words, overrides = parsed.overrides, read_bundled = core.bundle_read })

@@ -334,7 +334,8 @@ M.sections = {
   {
     title = "Lua",
     {
-      name = "commands", type = "commands", example = { hiya = "function(stats) ... end" },
+      name = "commands", type = "commands",
+      example = { hiya = 'function(stats) return "a " .. stats.role end' },
       doc = "Own four-letter words: a table of functions by name, four lower-case letters " ..
         "each. A function gets the statistics of the server and returns the text to send. A " ..
         "built-in word of that name is replaced; own words need no entry in " ..

@@ -168,21 +168,28 @@ local function check_values(flat, problems, place, context)
   return values
 end
 
+-- The value of a Lua expression without variables, or nil.
+local function literal(text)
+  local chunk = load("return " .. text, "=value", "t", {})
+  local good, value = pcall(chunk or error)
+  if good then
+    return value
+  end
+  return nil
+end
+
 -- "--set name=value": the text as a value of the option's type.
 local function parse_override(text, row)
-  if row and (row.type == "string" or row.type == "enum" or row.type == "addresses") then
-    return text:match("^[\"'](.*)[\"']$") or
-      (row.type == "addresses" and text:find("^%s*{") and load("return " .. text, "=value", "t",
-        {})()) or text
+  local kind = row and row.type
+  if kind == "string" or kind == "enum" then
+    return text:match("^[\"'](.*)[\"']$") or text
+  elseif kind == "addresses" then
+    return text:find("^%s*[{\"']") and literal(text) or text
   end
-  local chunk = load("return " .. text, "=value", "t", {})
-  if chunk then
-    local good, value = pcall(chunk)
-    if good and value ~= nil then
-      return value
-    end
-  end
-  if row and row.type == "words" and text ~= "*" then
+  local value = literal(text)
+  if value ~= nil then
+    return value
+  elseif kind == "words" and text ~= "*" then
     local words = {}
     for word in text:gmatch("[^,%s]+") do
       words[#words + 1] = word

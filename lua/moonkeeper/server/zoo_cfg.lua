@@ -167,7 +167,8 @@ function Reader:client_address()
   elseif port and host then
     self:set("client_address", ("%s:%d"):format(bracketed(host.value), port), port_line)
   elseif port then
-    self:set("client_address", ("0.0.0.0:%d"):format(port), port_line)
+    local all = self.context.exists("/proc/net/if_inet6") and "[::]" or "0.0.0.0"
+    self:set("client_address", ("%s:%d"):format(all, port), port_line)
     self:note(port_line, "WARNING: clients can connect from everywhere, as with Apache: " ..
       "clientPort %d is open on all addresses. Say clientPortAddress=127.0.0.1 to keep it to " ..
       "this machine", port)
