@@ -31,7 +31,8 @@ run: build
 # sanitizers for unit tests, simulator and replayed fuzz corpora.
 test-build: deps
 	@cmake -S . -B $(BUILD) -G Ninja -DCMAKE_BUILD_TYPE=Release -DMK_TESTS=ON > /dev/null
-	@cmake --build $(BUILD) -j $(JOBS) -- --quiet
+	@cmake --build $(BUILD) -j $(JOBS) --target moonkeeper moonkeeper-sim bench_load \
+	  bench_nothing test_c_client -- --quiet
 	@cmake -S . -B $(SANITIZE_BUILD) -G Ninja -DCMAKE_BUILD_TYPE=Debug -DMK_SANITIZE=ON > /dev/null
 	@cmake --build $(SANITIZE_BUILD) -j $(JOBS) -- --quiet
 

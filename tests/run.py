@@ -39,6 +39,7 @@ def suites(build, sanitize):
     found.append(("simulator", [sim, "--seeds", "2000", "--tap"], 900))
     sanitized_sim = os.path.join(sanitize, "sim", "moonkeeper-sim")
     found.append(("simulator-sanitized", [sanitized_sim, "--seeds", "100", "--tap"], 900))
+    found.append(("bench-smoke", [python, "tests/bench/smoke_test.py", build], 300))
     found.append(("examples", [python, "tests/examples.py", "--build", build], 300))
     found.append(("interop", [python, "tests/interop/run.py", "--build", build], 1800))
     return found
