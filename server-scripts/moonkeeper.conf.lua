@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- A server script is a Lua program that returns a table of options. Here is every option;
 -- what is behind -- holds anyway, unless it is called an example. Copy this file, change
--- what you need, delete the rest, and start it: moonkeeper run FILE. A misspelt or impossible
--- option stops the start and names its line. `moonkeeper help options` prints this text.
+-- what you need, delete the rest, and start it: moonkeeper run FILE. A misspelt or
+-- impossible option stops the start and names its line. `moonkeeper help options` prints
+-- this text.
 return {
 
   -- Data --------------------------------------------------------------------------------------

@@ -9,20 +9,27 @@
 
 #define HOOK_EVERY 1000
 
-/* Runs every HOOK_EVERY instructions. Once they are spent it runs at every instruction, so that
- * a pcall inside the script cannot catch the error and go on. */
+/* Runs every HOOK_EVERY instructions. Once they are spent it runs at every instruction, so that a
+ * pcall inside the script cannot catch the error and go on. The error is a refused allocation:
+ * unlike lua_error it calls no message handler, which would run with hooks off and might never
+ * end. (A __gc metamethod that never ends cannot be stopped: Lua runs it with hooks off.) */
 static void on_count(lua_State *L, lua_Debug *activation)
 {
-    (void)activation;
     struct script *script = script_of(L);
     if (script->instructions_left <= 0 && !script->instructions_spent)
         return; /* a coroutine made under an earlier budget */
     script->instructions_left -= HOOK_EVERY;
     if (script->instructions_left > 0)
         return;
-    script->instructions_spent = true;
+    if (!script->instructions_spent) {
+        script->instructions_spent = true;
+        lua_getinfo(L, "Sl", activation);
+        snprintf(script->spent_at, sizeof script->spent_at, "%s:%d", activation->short_src,
+                 activation->currentline);
+    }
     lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
-    luaL_error(L, "stopped: it ran for too long");
+    script->memory_limit = 1;
+    lua_newuserdatauv(L, 1, 0);
 }
 
 static int with_traceback(lua_State *L)
@@ -59,15 +66,20 @@ enum script_outcome script_call(struct script *script, lua_State *L, int argumen
     bool spent = script->instructions_spent;
     script->instructions_spent = false;
     lua_remove(L, handler);
-    if (status == LUA_OK)
+    if (status == LUA_OK && !spent)
         return SCRIPT_DONE;
+    if (spent) {
+        lua_settop(L, handler - 1);
+        lua_pushfstring(L, "%s: stopped: it ran for too long", script->spent_at);
+        return SCRIPT_TOO_LONG;
+    }
     if (!lua_isstring(L, -1)) {
         lua_pop(L, 1);
         lua_pushliteral(L, "an error without text");
     }
     if (status == LUA_ERRMEM || script->memory_refused)
         return SCRIPT_OUT_OF_MEMORY;
-    return spent ? SCRIPT_TOO_LONG : SCRIPT_FAILED;
+    return SCRIPT_FAILED;
 }
 
 int script_main(struct script *script, const char *module, int argument_count, char **arguments)

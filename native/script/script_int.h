@@ -20,6 +20,7 @@ struct script {
     /* the call that runs under a budget: door.c */
     int64_t instructions_left; /* 0: no budget */
     bool instructions_spent;
+    char spent_at[80];     /* file:line */
     uint64_t stats_serial; /* the `stats` objects with another number are dead */
 };
 
