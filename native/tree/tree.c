@@ -30,6 +30,7 @@ void tree_init_empty(struct tree *tree)
     table_init(&tree->session_table);
     block_heap_init(&tree->blocks);
     tree->acls = acl_table_new(options.hash_seed);
+    tree->recall = mk_calloc(1, sizeof *tree->recall);
 }
 
 static void free_large_block(void *context, uint32_t number)
@@ -53,6 +54,7 @@ void tree_fini_all(struct tree *tree)
     index_fini(&tree->index);
     table_fini(&tree->session_table);
     acl_table_free(tree->acls);
+    mk_free(tree->recall);
 }
 
 static uint32_t add_system_node(struct tree *tree, uint32_t parent, struct mk_bytes path,
@@ -154,23 +156,48 @@ uint32_t node_find_child(const struct tree *tree, uint32_t parent, struct mk_byt
     return 0;
 }
 
-uint32_t node_find(const struct tree *tree, struct mk_bytes path)
+/* Component by component from the root; `length` 0 is the root. */
+static uint32_t walk(const struct tree *tree, const uint8_t *path, size_t length)
 {
-    if (path.length < 0 || (path.length > 0 && path.data[0] != '/'))
-        return 0;
-    if (path.length <= 1)
-        return tree->root;
     uint32_t number = tree->root;
-    size_t length = (size_t)path.length;
     size_t start = 1;
-    while (number && start <= length) {
-        const uint8_t *at = path.data + start;
+    while (number && length > 0 && start <= length) {
+        const uint8_t *at = path + start;
         const uint8_t *slash = start < length ? memchr(at, '/', length - start) : NULL;
         size_t name_length = slash ? (size_t)(slash - at) : length - start;
         /* an empty name (odd paths: "/a//b", "/a/") is looked up like any other: there is none */
         number = node_find_child(tree, number, mk_bytes_of(at, name_length));
         start += name_length + 1;
     }
+    return number;
+}
+
+static uint32_t find_directory(const struct tree *tree, const uint8_t *path, size_t length)
+{
+    uint32_t number = recall_find(&tree->recall->directory, path, length);
+    if (!number) {
+        number = walk(tree, path, length);
+        recall_set(&tree->recall->directory, path, length, number);
+    }
+    return number;
+}
+
+uint32_t node_find(const struct tree *tree, struct mk_bytes path)
+{
+    if (path.length < 0 || (path.length > 0 && path.data[0] != '/'))
+        return 0;
+    if (path.length <= 1)
+        return tree->root;
+    size_t length = (size_t)path.length;
+    uint32_t number = recall_find(&tree->recall->node, path.data, length);
+    if (number)
+        return number;
+    const uint8_t *slash = memrchr(path.data, '/', length);
+    size_t directory = (size_t)(slash - path.data);
+    number = directory ? find_directory(tree, path.data, directory) : tree->root;
+    if (number)
+        number = node_find_child(tree, number, mk_bytes_of(slash + 1, length - directory - 1));
+    recall_set(&tree->recall->node, path.data, length, number);
     return number;
 }
 

@@ -158,6 +158,7 @@ void node_remove(struct tree *tree, uint32_t number, struct mk_bytes path)
         slab_free(&tree->extras, node->extra);
     if (number == tree->quota)
         tree->quota = 0;
+    recall_forget(tree->recall, number);
     slab_free(&tree->nodes, number);
 }
 

@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "tree/block.h"
 #include "tree/index.h"
+#include "tree/recall.h"
 #include "tree/slab.h"
 #include "tree/table.h"
 #include "tree/tree.h"
@@ -76,6 +77,7 @@ struct tree {
     uint64_t ephemeral_count;
     uint64_t dangling_acls;
     struct tree_snapshot *snapshot; /* the walk that goes on, or NULL */
+    struct recall *recall;
 };
 
 /* --- slabs, names ------------------------------------------------------------------------ */
