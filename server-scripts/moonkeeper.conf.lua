@@ -169,8 +169,8 @@ return {
   -- Lines less important than this are not written. One of error, warn, info, debug.
   -- log_level = "info",
 
-  -- A line of text, or a JSON object a line with time, level, component and message. One of
-  -- text, json.
+  -- A line of text, or a JSON object a line with time, level, component and text. One of text,
+  -- json.
   -- log_format = "text",
 
   -- Lines are appended to this file. Default: standard error.

@@ -318,7 +318,7 @@ M.sections = {
     },
     {
       name = "log_format", type = "enum", values = { "text", "json" }, default = "text",
-      doc = "A line of text, or a JSON object a line with time, level, component and message.",
+      doc = "A line of text, or a JSON object a line with time, level, component and text.",
     },
     {
       name = "log_file", type = "string", example = "moonkeeper.log",

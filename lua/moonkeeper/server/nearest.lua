@@ -42,7 +42,9 @@ function M.find(word, names)
   local best, best_distance
   local limit = math.max(1, #word // 3)
   for _, name in ipairs(names) do
-    local distance = M.distance(word, name)
+    -- the distance is at least what one is longer than the other
+    local far = math.abs(#name - #word) > (best_distance or limit)
+    local distance = far and math.huge or M.distance(word, name)
     if distance <= limit and (not best or distance < best_distance or
         (distance == best_distance and name < best)) then
       best, best_distance = name, distance

@@ -298,6 +298,9 @@ local function is_harmless(value, harmless)
   return false
 end
 
+-- A file with more unknown keys than this is no zoo.cfg, and looking for names takes time.
+local HINTS_MAX <const> = 20
+
 local all_keys
 
 local function unknown_hint(key)
@@ -328,8 +331,9 @@ function Reader:entry(entry)
   end
   local found = zoo_keys.find(key)
   if not found then
+    self.unknown = self.unknown + 1
     self:problem(entry.line, "there is no key %s (value %s)%s", entry.key, shown(entry),
-      unknown_hint(key))
+      self.unknown <= HINTS_MAX and unknown_hint(key) or "")
   elseif found.kind == "ignored" then
     self:note(entry.line, "%s: ignored, %s", entry.key, found.why)
   elseif found.kind == "refused" then
@@ -382,6 +386,7 @@ function M.read(text, file, context)
     context = { words = context.words, read_file = context.read_file, exists = context.exists or
       exists },
     values = {}, lines = {}, notes = {}, problems = {}, special = {}, server_lines = {},
+    unknown = 0,
   }, Reader)
   local entries, broken = properties.parse(text)
   for _, problem in ipairs(broken) do

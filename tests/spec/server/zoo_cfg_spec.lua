@@ -314,6 +314,20 @@ describe("typing errors", function()
       problem_of("frobnicate.all=1"))
   end)
 
+  it("are not looked up without end", function()
+    local lines = {}
+    for number = 1, 100 do
+      lines[number] = "tickTim=" .. number .. "\nzookeeper.x" .. number .. ".tickTim=1"
+    end
+    local result = read(BASE .. table.concat(lines, "\n"))
+    local hints = 0
+    for _, problem in ipairs(result.problems) do
+      hints = hints + (problem.text:find("did you mean", 1, true) and 1 or 0)
+    end
+    assert.are.equal(101, #result.problems) -- the last tickTim, and all others
+    assert.is_true(hints <= 20)
+  end)
+
   it("do not show what may be a password", function()
     assert.is_nil(problem_of("ssl.passphrase=secret"):find("secret", 1, true))
     assert.is_nil(problem_of("superDigest=secret"):find("secret", 1, true))
