@@ -105,7 +105,7 @@ void commit_durable(struct replica *replica, int64_t zxid)
             replica->proposal_last = NULL;
         replica->proposal_count--;
         replica->proposal_bytes -= proposal->length;
-        mk_free(proposal);
+        mk_pool_free(&replica->pool, proposal, sizeof *proposal + proposal->length);
     }
     if (replica->paused_count > 0 &&
         replica->proposal_count <= replica->options.outstanding_max / 2)

@@ -4,14 +4,12 @@
  * proposed at once, so a connection may have many of them in the log's hands. */
 #include "replica/replica_int.h"
 
-#include "base/mem.h"
-
 struct request *pipeline_push(struct replica *replica, struct connection *connection,
                               enum request_state state, int32_t xid, int32_t op,
                               struct mk_bytes frame)
 {
     size_t frame_length = mk_bytes_size(frame);
-    struct request *request = mk_alloc(sizeof *request + frame_length);
+    struct request *request = mk_pool_alloc(&replica->pool, sizeof *request + frame_length);
     *request = (struct request){.state = state,
                                 .xid = xid,
                                 .op = op,
@@ -41,7 +39,7 @@ void pipeline_pop(struct replica *replica, struct connection *connection)
     connection->queue_length--;
     connection->queue_bytes -= request->frame_length;
     replica->stats.outstanding_requests--;
-    mk_free(request);
+    mk_pool_free(&replica->pool, request, sizeof *request + request->frame_length);
 }
 
 static bool head_is_ready(const struct connection *connection)

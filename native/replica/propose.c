@@ -48,7 +48,7 @@ static struct proposal *transaction_end(struct replica *replica, int64_t session
                                        .tree_digest = (int64_t)view_digest(replica->view)};
         mk_txn_digest_write(scratch, &digest);
     }
-    struct proposal *proposal = mk_alloc(sizeof *proposal + scratch->length);
+    struct proposal *proposal = mk_pool_alloc(&replica->pool, sizeof *proposal + scratch->length);
     *proposal = (struct proposal){.zxid = header.zxid,
                                   .session_id = session_id,
                                   .op = op,

@@ -78,7 +78,7 @@ void replica_free(struct replica *replica)
     while (replica->proposal_first) {
         struct proposal *proposal = replica->proposal_first;
         replica->proposal_first = proposal->next;
-        mk_free(proposal);
+        mk_pool_free(&replica->pool, proposal, sizeof *proposal + proposal->length);
     }
     session_table_fini(replica);
     op_changes_fini(&replica->changes, tree_acls(replica->tree));
@@ -88,6 +88,7 @@ void replica_free(struct replica *replica)
     replica_tree_fini(replica);
     mk_arena_fini(&replica->arena);
     mk_buffer_fini(&replica->scratch);
+    mk_pool_fini(&replica->pool);
     mk_free(replica->connections);
     mk_free(replica->digests);
     mk_free(replica->super_digest);

@@ -13,6 +13,7 @@
 #ifndef REPLICA_REPLICA_INT_H
 #define REPLICA_REPLICA_INT_H
 
+#include "base/pool.h"
 #include "base/rand.h"
 #include "replica/replica.h"
 #include "replica/stats.h"
@@ -142,6 +143,7 @@ struct replica {
     struct watch_table *watches;
     struct mk_arena arena; /* of the step at hand */
     struct mk_buffer scratch;
+    struct mk_pool pool; /* requests and proposals */
     struct op_changes changes;
 
     struct connection **connections; /* by number, holes are NULL */

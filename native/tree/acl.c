@@ -21,6 +21,8 @@ struct acl_item {
     struct mk_acl_vector acl;
 };
 
+struct acl_last;
+
 struct acl_table {
     struct slab items;
     struct table by_content;
@@ -28,6 +30,13 @@ struct acl_table {
     uint64_t hash_seed;
     uint64_t serial;
     uint32_t next_reference;
+    struct acl_last *last;
+};
+
+/* The list that was asked for last: most znodes have the same. Changes under a const table. */
+struct acl_last {
+    uint32_t reference; /* 0: none */
+    uint32_t number;
 };
 
 static struct acl_item *item_at(const struct acl_table *table, uint32_t number)
@@ -74,6 +83,7 @@ struct acl_table *acl_table_new(uint64_t hash_seed)
 {
     struct acl_table *table = mk_alloc(sizeof *table);
     *table = (struct acl_table){.hash_seed = hash_seed, .next_reference = 1};
+    table->last = mk_calloc(1, sizeof *table->last);
     slab_init(&table->items, sizeof(struct acl_item));
     table_init(&table->by_content);
     table_init(&table->by_reference);
@@ -92,6 +102,7 @@ void acl_table_free(struct acl_table *table)
     table_fini(&table->by_content);
     table_fini(&table->by_reference);
     slab_fini(&table->items);
+    mk_free(table->last);
     mk_free(table);
 }
 
@@ -140,9 +151,13 @@ static struct mk_acl_vector acl_copy(const struct mk_acl_vector *acl)
 
 static uint32_t find_reference(const struct acl_table *table, uint32_t reference)
 {
+    if (reference != 0 && table->last->reference == reference)
+        return table->last->number;
     uint32_t number = *table_head(&table->by_reference, hash_reference(table, reference));
     while (number && item_at(table, number)->reference != reference)
         number = item_at(table, number)->next_by_reference;
+    if (number)
+        *table->last = (struct acl_last){reference, number};
     return number;
 }
 
@@ -168,6 +183,8 @@ static void remove_item(struct acl_table *table, uint32_t number)
     table_remove(&table->by_content, item->content_hash, number, entry_by_content, table);
     table_remove(&table->by_reference, hash_reference(table, item->reference), number,
                  entry_by_reference, table);
+    if (table->last->number == number)
+        table->last->reference = 0;
     mk_free(item->acl.items);
     slab_free(&table->items, number);
 }
