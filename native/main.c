@@ -13,6 +13,7 @@
 static int open_luv(lua_State *L)
 {
     luv_set_loop(L, script_loop(script_of(L)));
+    luv_set_callback(L, script_luv_call);
     return luaopen_luv(L);
 }
 #endif

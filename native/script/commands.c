@@ -27,25 +27,6 @@ static int run(lua_State *L)
     return 1;
 }
 
-/* The error in one line: Lua's traceback up to where C called, each level behind a "<". */
-static void log_failure(const struct host *host, const char *word, const char *error)
-{
-    struct mk_buffer line = MK_BUFFER_EMPTY;
-    const char *end = strstr(error, "\n\t[C]: in ?");
-    size_t length = end ? (size_t)(end - error) : strlen(error);
-    for (size_t i = 0; i < length; i++) {
-        if (strncmp(error + i, "\nstack traceback:", 17) == 0)
-            i += 16;
-        else if (strncmp(error + i, "\n\t", 2) == 0)
-            mk_buffer_append_string(&line, i++ ? " < " : "");
-        else
-            mk_buffer_append(&line, error + i, 1);
-    }
-    mk_trace(logger_trace(host->script->logger), MK_LEVEL_ERROR, "commands", "%s failed: %.*s",
-             word, (int)line.length, (const char *)line.data);
-    mk_buffer_fini(&line);
-}
-
 static const char *short_reason(enum script_outcome outcome)
 {
     switch (outcome) {
@@ -74,7 +55,7 @@ void commands_run(void *context, struct server *server, uint32_t connection, con
     if (outcome == SCRIPT_DONE) {
         server_answer(server, connection, mk_bytes_of(text, length));
     } else {
-        log_failure(host, word, text);
+        script_log_error(host->script, "commands", word, text);
         struct mk_buffer answer = MK_BUFFER_EMPTY;
         mk_buffer_print(&answer, "%s failed: %s\n", word, short_reason(outcome));
         server_answer(server, connection, mk_buffer_bytes(&answer));

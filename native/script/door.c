@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The single place where C calls Lua: protected, with a traceback, under a budget of
  * instructions and memory. See script.h. */
+#include "base/buffer.h"
 #include "script/script_int.h"
 
 #include <lauxlib.h>
@@ -45,12 +46,9 @@ static int with_traceback(lua_State *L)
     return 1;
 }
 
-enum script_outcome script_call(struct script *script, lua_State *L, int arguments, int results,
-                                const struct script_budget *budget)
+static void budget_begin(struct script *script, lua_State *L, const struct script_budget *budget)
 {
-    int handler = lua_gettop(L) - arguments;
-    lua_pushcfunction(L, with_traceback);
-    lua_insert(L, handler);
+    script->budget_running = budget->instructions || budget->memory_bytes;
     script->memory_refused = false;
     script->instructions_spent = false;
     script->instructions_left = budget->instructions;
@@ -58,13 +56,31 @@ enum script_outcome script_call(struct script *script, lua_State *L, int argumen
         lua_sethook(L, on_count, LUA_MASKCOUNT, HOOK_EVERY);
     if (budget->memory_bytes)
         script->memory_limit = script->memory_used + budget->memory_bytes;
-    int status = lua_pcall(L, arguments, results, handler);
-    script->memory_limit = 0;
-    if (budget->instructions)
+}
+
+static void budget_end(struct script *script, lua_State *L)
+{
+    if (script->budget_running)
         lua_sethook(L, NULL, 0, 0);
+    script->budget_running = false;
+    script->memory_limit = 0;
     script->instructions_left = 0;
-    bool spent = script->instructions_spent;
     script->instructions_spent = false;
+}
+
+enum script_outcome script_call(struct script *script, lua_State *L, int arguments, int results,
+                                const struct script_budget *budget)
+{
+    int handler = lua_gettop(L) - arguments;
+    lua_pushcfunction(L, with_traceback);
+    lua_insert(L, handler);
+    bool inner = script->budget_running;
+    if (!inner)
+        budget_begin(script, L, budget);
+    int status = lua_pcall(L, arguments, results, handler);
+    bool spent = script->instructions_spent;
+    if (!inner)
+        budget_end(script, L);
     lua_remove(L, handler);
     if (status == LUA_OK && !spent)
         return SCRIPT_DONE;
@@ -80,6 +96,42 @@ enum script_outcome script_call(struct script *script, lua_State *L, int argumen
     if (status == LUA_ERRMEM || script->memory_refused)
         return SCRIPT_OUT_OF_MEMORY;
     return SCRIPT_FAILED;
+}
+
+void script_log_error(struct script *script, const char *component, const char *what,
+                      const char *error)
+{
+    struct mk_buffer line = MK_BUFFER_EMPTY;
+    const char *end = strstr(error, "\n\t[C]: in ?");
+    size_t length = end ? (size_t)(end - error) : strlen(error);
+    for (size_t i = 0; i < length; i++) {
+        if (strncmp(error + i, "\nstack traceback:", 17) == 0)
+            i += 16;
+        else if (strncmp(error + i, "\n\t", 2) == 0)
+            mk_buffer_append_string(&line, i++ ? " < " : "");
+        else
+            mk_buffer_append(&line, error + i, 1);
+    }
+    if (script->logger)
+        mk_trace(logger_trace(script->logger), MK_LEVEL_ERROR, component, "%s failed: %.*s", what,
+                 (int)line.length, (const char *)line.data);
+    else
+        fprintf(stderr, "moonkeeper: %s failed: %.*s\n", what, (int)line.length,
+                (const char *)line.data);
+    mk_buffer_fini(&line);
+}
+
+int script_luv_call(lua_State *L, int arguments, int results, int flags)
+{
+    static const struct script_budget unlimited = {0, 0};
+    (void)flags;
+    int below = lua_gettop(L) - arguments - 1;
+    struct script *script = script_of(L);
+    if (script_call(script, L, arguments, results, &unlimited) == SCRIPT_DONE)
+        return lua_gettop(L) - below;
+    script_log_error(script, "luv", "a callback", lua_tostring(L, -1));
+    lua_settop(L, below);
+    return -LUA_ERRRUN;
 }
 
 int script_main(struct script *script, const char *module, int argument_count, char **arguments)

@@ -77,10 +77,16 @@ static char *join_words(lua_State *L, int index)
     return words;
 }
 
+static void on_signal_closed(uv_handle_t *handle)
+{
+    struct host *host = handle->data;
+    host->signals_open--;
+}
+
 static void close_signals(struct host *host)
 {
-    uv_close((uv_handle_t *)&host->terminate, NULL);
-    uv_close((uv_handle_t *)&host->interrupt, NULL);
+    uv_close((uv_handle_t *)&host->terminate, on_signal_closed);
+    uv_close((uv_handle_t *)&host->interrupt, on_signal_closed);
 }
 
 static void on_stopped(void *context, struct server *server, int error)
@@ -111,6 +117,7 @@ static void open_signal(struct host *host, uv_signal_t *handle, int number)
     handle->data = host;
     error = uv_signal_start(handle, on_signal, number);
     MK_ASSERT(error == 0);
+    host->signals_open++;
 }
 
 /* on_started({ { host, port }, ... }): the addresses as bound. */
@@ -188,7 +195,9 @@ int run_lua_serve(lua_State *L)
     open_signal(host, &host->interrupt, SIGINT);
     tell_started(L, host, 4);
     lua_gc(L, LUA_GCCOLLECT); /* what starting left behind */
-    uv_run(&script->loop, UV_RUN_DEFAULT);
+    /* until the server has stopped, whatever else a script left running on the loop */
+    while (host->server || host->signals_open > 0)
+        uv_run(&script->loop, UV_RUN_ONCE);
     lua_pushinteger(L, host->exit_code);
     return 1;
 }

@@ -47,8 +47,14 @@ enum script_outcome {
 
 /* The only way from C into Lua: calls the function below its arguments on the stack, under the
  * budget. Whatever happens, function and arguments are gone; after SCRIPT_DONE there are
- * `results` values in their place, otherwise one: the error as text, with a traceback. */
+ * `results` values in their place, otherwise one: the error as text, with a traceback. A call
+ * within a call that has a budget runs under that one. */
 enum script_outcome script_call(struct script *script, struct lua_State *L, int arguments,
                                 int results, const struct script_budget *budget);
+
+/* For luv_set_callback: callbacks of luv go through the same door, without a budget. An error is a
+ * line in the log (luv itself would end the process). Returns the number of results, or a
+ * negative status with nothing on the stack. */
+int script_luv_call(struct lua_State *L, int arguments, int results, int flags);
 
 #endif

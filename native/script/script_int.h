@@ -18,6 +18,7 @@ struct script {
     size_t memory_limit; /* 0: none */
     bool memory_refused;
     /* the call that runs under a budget: door.c */
+    bool budget_running;
     int64_t instructions_left; /* 0: no budget */
     bool instructions_spent;
     char spent_at[80];     /* file:line */
@@ -26,6 +27,11 @@ struct script {
 
 /* core.c: luaopen function of moonkeeper.core */
 int script_open_core(struct lua_State *L);
+
+/* door.c: an error of script_call as one line of the log: the message and Lua's traceback up to
+ * where C called, each level behind a "<". */
+void script_log_error(struct script *script, const char *component, const char *what,
+                      const char *error);
 
 /* config.c: fills `options` from the checked table at `index` (names as in the schema). Strings
  * stay owned by that table. `addresses` are allocated: free them with config_fini. */
@@ -46,6 +52,7 @@ struct host {
     struct script_budget command_budget;
     uint64_t trace_mask; /* gtmk, stmk */
     uv_signal_t terminate, interrupt;
+    int signals_open;
     bool stopping;
     int exit_code;
 };

@@ -68,12 +68,12 @@ void script_free(struct script *script)
 {
     if (!script)
         return;
+    /* before Lua goes: the collector frees what luv made, but only once it is closed */
+    uv_walk(&script->loop, close_handle, NULL);
+    uv_run(&script->loop, UV_RUN_DEFAULT);
     lua_close(script->L);
-    if (uv_loop_close(&script->loop) == UV_EBUSY) {
-        uv_walk(&script->loop, close_handle, NULL);
-        uv_run(&script->loop, UV_RUN_DEFAULT);
-        uv_loop_close(&script->loop);
-    }
+    int error = uv_loop_close(&script->loop);
+    MK_ASSERT(error == 0);
     logger_free(script->logger);
     mk_free(script);
 }

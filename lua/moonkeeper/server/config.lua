@@ -314,6 +314,21 @@ local function load_lua(path, text, context)
   return { values = values, notes = notes, file = path, kind = "lua" }
 end
 
+-- Without those about an option that --set changed.
+local function notes_in_force(zoo, overrides)
+  local changed = {}
+  for _, override in ipairs(overrides or {}) do
+    changed[override:match("^[^=]*")] = true
+  end
+  local notes = {}
+  for index, note in ipairs(zoo.notes) do
+    if not changed[zoo.about[index]] then
+      notes[#notes + 1] = note
+    end
+  end
+  return notes
+end
+
 local function load_zoo(path, text, context)
   local zoo = zoo_cfg.read(text, path, { words = context.words, read_file = context.read_file or
     read_file })
@@ -333,7 +348,8 @@ local function load_zoo(path, text, context)
   if #problems > 0 then
     return nil, problems
   end
-  return { values = values, notes = zoo.notes, file = path, kind = "zoo.cfg" }
+  return { values = values, notes = notes_in_force(zoo, context.overrides), file = path,
+    kind = "zoo.cfg" }
 end
 
 ---True for a zoo.cfg: by its name (.lua or .cfg), or else when its first line that says something

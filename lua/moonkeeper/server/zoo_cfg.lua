@@ -34,6 +34,12 @@ function Reader:note(line, format, ...)
   self.notes[#self.notes + 1] = place .. ": " .. format:format(...)
 end
 
+-- A note that only holds while option `name` is as the file says, not overridden.
+function Reader:note_about(name, line, format, ...)
+  self:note(line, format, ...)
+  self.about[#self.notes] = name
+end
+
 function Reader:set(name, value, line)
   self.values[name] = value
   self.lines[name] = line
@@ -169,9 +175,9 @@ function Reader:client_address()
   elseif port then
     local all = self.context.exists("/proc/net/if_inet6") and "[::]" or "0.0.0.0"
     self:set("client_address", ("%s:%d"):format(all, port), port_line)
-    self:note(port_line, "WARNING: clients can connect from everywhere, as with Apache: " ..
-      "clientPort %d is open on all addresses. Say clientPortAddress=127.0.0.1 to keep it to " ..
-      "this machine", port)
+    self:note_about("client_address", port_line,
+      "WARNING: clients can connect from everywhere, as with Apache: clientPort %d is open on " ..
+      "all addresses. Say clientPortAddress=127.0.0.1 to keep it to this machine", port)
   end
 end
 
@@ -193,7 +199,7 @@ function Reader:purge()
   if not number or tonumber(number) <= 0 then
     local line = interval and interval.line or self.lines.snapshots_retained
     self:set("snapshots_retained", 0, line)
-    self:note(line,
+    self:note_about("snapshots_retained", line,
       "autopurge is off, as with Apache: old snapshots and logs are never deleted. " ..
       "Say autopurge.purgeInterval=1 to keep the newest autopurge.snapRetainCount")
   else
@@ -377,8 +383,8 @@ end
 ---@param file string its name, for messages
 ---@param context { words: string[], read_file: fun(path: string): string?, exists: (fun(path:
 ---  string): boolean)? }
----@return { values: table, lines: table<string, integer>, notes: string[], problems:
----  moonkeeper.Problem[],
+---@return { values: table, lines: table<string, integer>, notes: string[],
+---  about: table<integer, string>, problems: moonkeeper.Problem[],
 ---  label: fun(name: string): string }
 function M.read(text, file, context)
   local reader = setmetatable({
@@ -386,7 +392,7 @@ function M.read(text, file, context)
     context = { words = context.words, read_file = context.read_file, exists = context.exists or
       exists },
     values = {}, lines = {}, notes = {}, problems = {}, special = {}, server_lines = {},
-    unknown = 0,
+    about = {}, unknown = 0,
   }, Reader)
   local entries, broken = properties.parse(text)
   for _, problem in ipairs(broken) do

@@ -23,14 +23,14 @@ local function read(text, files, exists)
 end
 
 -- All through the checks, as `moonkeeper run zoo.cfg` goes.
-local function load_text(text)
+local function load_text(text, overrides)
   local path = os.tmpname()
   local file = assert(io.open(path, "w"))
   file:write(text)
   file:close()
   os.rename(path, path .. ".cfg")
   path = path .. ".cfg"
-  local loaded, problems = config.load(path, { words = WORDS })
+  local loaded, problems = config.load(path, { words = WORDS, overrides = overrides })
   os.remove(path)
   if loaded then
     return loaded.values, loaded.notes
@@ -192,6 +192,19 @@ describe("clientPort", function()
   it("goes through to the listed addresses", function()
     local values = assert(load_text(BASE))
     assert.are.same({ { host = "127.0.0.1", port = 2181 } }, values.client_address)
+  end)
+end)
+
+describe("notes", function()
+  it("about an option that --set changed are not given", function()
+    local text = "dataDir=/d\nclientPort=2181\n"
+    local _, notes = load_text(text)
+    assert.are.equal(2, #notes)
+    _, notes = load_text(text, { "client_address=127.0.0.1:2181" })
+    assert.are.equal(1, #notes)
+    assert.is_truthy(notes[1]:find("autopurge", 1, true))
+    _, notes = load_text(text, { "snapshots_retained=3", "client_address=127.0.0.1:2181" })
+    assert.are.same({}, notes)
   end)
 end)
 

@@ -168,6 +168,35 @@ static void test_memory_is_counted(void **state)
     assert_true(script->memory_used < before + 100000);
 }
 
+static int call_without_budget(lua_State *L)
+{
+    lua_pushvalue(L, 1);
+    return script_luv_call(L, 0, LUA_MULTRET, 0) < 0 ? 0 : lua_gettop(L) - 1;
+}
+
+/* What luv does when a script runs its loop inside a word. */
+static void test_a_call_within_a_call(void **state)
+{
+    struct script *script = *state;
+    lua_register(script_state(script), "call", call_without_budget);
+    assert_int_equal(script_run_text(script, "return call(function() return 1, 2 end)", SHORT),
+                     SCRIPT_DONE);
+    assert_string_equal(top(script), "1");
+    pop(script);
+    assert_int_equal(script_run_text(script, "call(function() end) while true do end", SHORT),
+                     SCRIPT_TOO_LONG);
+    pop(script);
+    assert_int_equal(
+        script_run_text(script, "while true do call(function() while true do end end) end", SHORT),
+        SCRIPT_TOO_LONG);
+    pop(script);
+    assert_int_equal(
+        script_run_text(script, "call(function() error('oh') end) return 5", UNLIMITED),
+        SCRIPT_DONE);
+    assert_string_equal(top(script), "5");
+    pop(script);
+}
+
 static void test_main(void **state)
 {
     /* a module that is not there */
@@ -192,6 +221,7 @@ int main(void)
         TEST(test_a_coroutine_outlives_its_budget),
         TEST(test_out_of_memory),
         TEST(test_memory_is_counted),
+        TEST(test_a_call_within_a_call),
         TEST(test_main),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
