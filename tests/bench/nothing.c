@@ -415,9 +415,9 @@ int main(int argc, char **argv)
         if (i + 1 < argc && strcmp(argv[i], "--group-commit") == 0) {
             server.log_fd = open_log(argv[++i]);
         } else if (i + 1 < argc && strcmp(argv[i], "--port") == 0) {
-            port = atoi(argv[++i]);
+            port = (int)strtol(argv[++i], NULL, 10);
         } else if (i + 1 < argc && strcmp(argv[i], "--data") == 0) {
-            server.data_bytes = (uint32_t)atoi(argv[++i]);
+            server.data_bytes = (uint32_t)strtol(argv[++i], NULL, 10);
         } else {
             fputs("usage: bench_nothing [--port N] [--data BYTES] [--group-commit FILE]\n", stderr);
             return 2;

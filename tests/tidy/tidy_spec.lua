@@ -204,7 +204,8 @@ describe("tidy", function()
   end)
 
   it("nothing tracked names a path of one machine", function()
-    local pipe = assert(io.popen("git grep -nIE '/(work|home)/[a-z]' -- . ':!tests/tidy' 2>/dev/null"))
+    local pipe = assert(io.popen(
+      "git grep -nIE '/(work|home)/[a-z]' -- . ':!tests/tidy' 2>/dev/null"))
     local found = pipe:read("a")
     pipe:close()
     assert.are.equal("", found)

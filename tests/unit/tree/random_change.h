@@ -114,12 +114,11 @@ static inline int apply_change(struct tree *tree, const struct change *change)
 static inline void random_path(struct mk_rand *rand, char *path)
 {
     size_t depth = 1 + mk_rand_below(rand, 4);
-    *path = '\0';
     for (size_t i = 0; i < depth; i++) {
-        char name[8];
-        snprintf(name, sizeof name, "/%c", (char)('a' + mk_rand_below(rand, 5)));
-        strcat(path, name);
+        *path++ = '/';
+        *path++ = (char)('a' + mk_rand_below(rand, 5));
     }
+    *path = '\0';
 }
 
 static inline void random_data(struct mk_rand *rand, struct change *change)

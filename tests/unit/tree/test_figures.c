@@ -60,7 +60,7 @@ static void report(const char *what, double start, double count)
 /* "/dDDD/nNNNNNNNNN": names of 10 bytes; all below one node when `directories` is 1. */
 static struct mk_bytes node_path(char *buffer, uint32_t i, uint32_t directories)
 {
-    int length = sprintf(buffer, "/d%03u/n%09u", i % directories, i);
+    int length = snprintf(buffer, 64, "/d%03u/n%09u", i % directories, i);
     return mk_bytes_of(buffer, (size_t)length);
 }
 
@@ -70,7 +70,7 @@ static void fill(struct tree *tree, uint32_t directories)
     uint8_t data[DATA_BYTES];
     memset(data, 'x', sizeof data);
     for (uint32_t i = 0; i < directories; i++) {
-        sprintf(path, "/d%03u", i);
+        snprintf(path, sizeof path, "/d%03u", i);
         assert_int_equal(create(tree, path, "", 1 + i), 0);
     }
     uint32_t acl = intern_one(tree, 31, "world", "anyone");

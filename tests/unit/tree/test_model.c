@@ -41,7 +41,7 @@ static struct mk_stat_persisted *model_parent(struct model *model, const struct 
 static void model_delete(struct model *model, struct model_node *node, int64_t zxid)
 {
     struct change parent = {.zxid = zxid};
-    strcpy(parent.path, node->path);
+    snprintf(parent.path, sizeof parent.path, "%s", node->path);
     *node = model->nodes[--model->count];
     model_parent(model, &parent)->pzxid = zxid;
 }
@@ -51,7 +51,7 @@ static void model_create(struct model *model, const struct change *change)
     assert_true(model->count < MODEL_NODES_MAX);
     struct model_node *node = &model->nodes[model->count++];
     *node = (struct model_node){.data_length = change->data_length, .perms = change->perms};
-    strcpy(node->path, change->path);
+    snprintf(node->path, sizeof node->path, "%s", change->path);
     memcpy(node->data, change->data, sizeof node->data);
     node->stat.czxid = node->stat.mzxid = node->stat.pzxid = change->zxid;
     node->stat.ctime = node->stat.mtime = change->time_ms;

@@ -73,7 +73,7 @@ static void keep_close(struct history *history, const struct tree *tree,
     tree_ephemeral_visit(tree, change->owner, note_ephemeral, &list);
     for (size_t at = 0; at < list.paths.length;) {
         struct change gone = {.type = CHANGE_DELETE, .zxid = change->zxid};
-        strcpy(gone.path, (const char *)list.paths.data + at);
+        snprintf(gone.path, sizeof gone.path, "%s", (const char *)list.paths.data + at);
         at += strlen(gone.path) + 1;
         keep_change(history, &gone);
     }
