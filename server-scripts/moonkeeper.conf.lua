@@ -37,6 +37,9 @@ return {
   -- The same by the bytes in the log. 0: not by size. In bytes.
   -- snapshot_log_bytes = 4 << 30,
 
+  -- Two snapshots begin at least this far apart, however much is written. In ms.
+  -- snapshot_interval_min_ms = 1000,
+
   -- Writes snapshots no faster than this, so that the log keeps its disk. 0: no limit. In bytes
   -- per second.
   -- snapshot_bytes_per_second = 64 << 20,

@@ -28,6 +28,7 @@ void replica_options_init(struct replica_options *options)
         .watches_per_connection_max = 1000000,
         .snapshot_transactions = 100000,
         .snapshot_log_bytes = (uint64_t)4 << 30,
+        .snapshot_interval_min_ms = 1000,
         .container_check_interval_ms = 60000,
         .container_checks_per_minute_max = 10000,
         .container_never_used_ms = 300000,
@@ -295,6 +296,7 @@ static void dispatch(struct replica *replica, const struct replica_event *event)
         break;
     case REPLICA_SNAPSHOT_NOW:
         replica->snapshot.wanted = true;
+        replica->snapshot.not_before_ms = replica->now_ms;
         snapshot_maybe_begin(replica);
         break;
     case REPLICA_SNAPSHOT_NEXT:

@@ -41,6 +41,9 @@ struct replica_options {
      * likewise; 0 turns either off. */
     uint32_t snapshot_transactions;
     uint64_t snapshot_log_bytes;
+    /* Between the beginnings of two: at full speed the counts alone would ask for several a
+     * second. Not for REPLICA_SNAPSHOT_NOW. */
+    int32_t snapshot_interval_min_ms;
     /* Containers and TTL nodes. */
     int32_t container_check_interval_ms;
     int32_t container_checks_per_minute_max;

@@ -111,6 +111,7 @@ struct snapshot_state {
     bool running;               /* begun, DONE not yet heard */
     bool roll_next;             /* the next log entry begins a new file */
     bool wanted;
+    int64_t not_before_ms;            /* snapshot_interval_min_ms after the last began */
     uint64_t transactions, log_bytes; /* since the last one began */
     uint64_t transactions_limit, log_bytes_limit;
 };

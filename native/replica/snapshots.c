@@ -48,9 +48,11 @@ void snapshot_logged(struct replica *replica, size_t bytes)
 void snapshot_maybe_begin(struct replica *replica)
 {
     struct snapshot_state *snapshot = &replica->snapshot;
-    if (!snapshot->wanted || snapshot->running || replica->stopping)
+    if (!snapshot->wanted || snapshot->running || replica->stopping ||
+        replica->now_ms < snapshot->not_before_ms)
         return;
     snapshot->wanted = false;
+    snapshot->not_before_ms = replica->now_ms + replica->options.snapshot_interval_min_ms;
     snapshot->running = true;
     snapshot->roll_next = true;
     draw_limits(replica);

@@ -164,7 +164,7 @@ class Moonkeeper(Server):
         with open(script, "w", encoding="ascii") as file:
             file.write(f'return {{ data_dir = "{self.directory}/data",\n'
                        '  client_address = "127.0.0.1:0",\n'
-                       '  max_client_connections_per_address = 0, log_level = "warn" }\n')
+                       '  connections_per_address_max = 0, log_level = "warn" }\n')
         command = [self.binary, "run", script]
         for key, value in self.settings.items():
             command += ["--set", f"{key}={value}"]

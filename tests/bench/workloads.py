@@ -304,7 +304,7 @@ def snapshot(context):
         kinds = [("without", 100_000_000), ("with", 1000)]
         for kind, snapshot_count in in_turn(kinds, number):
             server.stop()
-            server.settings = {"snapshot_count": snapshot_count}
+            server.settings = {"snapshot_transactions": snapshot_count}
             server.start()
             time.sleep(1)
             counter = SnapshotCounter(server.directory)

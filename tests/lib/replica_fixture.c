@@ -12,6 +12,7 @@ void world_init(struct world *world)
     world->options.tick_time_ms = TICK_MS;
     world->options.snapshot_transactions = 0;
     world->options.snapshot_log_bytes = 0;
+    world->options.snapshot_interval_min_ms = 0;
     world->options.command_words = "ruoksrvrstmk";
     world->now_ms = 1000;
     world->wall_ms = WALL_START_MS;

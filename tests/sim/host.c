@@ -58,6 +58,7 @@ static void make_replica(struct sim *sim, struct mk_trace *trace)
     options.session_timeout_max_ms = 20 * SIM_TICK_MS;
     options.handshake_timeout_ms = 500;
     options.snapshot_transactions = 20 + (uint32_t)mk_rand_below(&sim->rand, 400);
+    options.snapshot_interval_min_ms = (int32_t)mk_rand_below(&sim->rand, 300);
     options.requests_in_flight_max = 1 + (uint32_t)mk_rand_below(&sim->rand, 40);
     options.outstanding_max = 1 + (uint32_t)mk_rand_below(&sim->rand, 60);
     options.output_pause_bytes = 200 + mk_rand_below(&sim->rand, 4000);

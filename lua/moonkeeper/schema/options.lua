@@ -80,6 +80,12 @@ M.sections = {
       zoo = { "snapSizeLimitInKb", convert = "kib_or_off" },
     },
     {
+      name = "snapshot_interval_min_ms", type = "integer",
+      c = "replica.snapshot_interval_min_ms",
+      default = 1000, min = 0, max = INT32_MAX, unit = "ms",
+      doc = "Two snapshots begin at least this far apart, however much is written.",
+    },
+    {
       name = "snapshot_bytes_per_second", type = "integer", c = "snapshot_bytes_per_second",
       default = 64 * MIB, min = 0, max = SIZE_MAX, unit = "bytes per second",
       doc = "Writes snapshots no faster than this, so that the log keeps its disk. 0: no " ..

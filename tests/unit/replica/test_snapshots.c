@@ -61,6 +61,24 @@ static void test_by_bytes(void **state)
     assert_int_equal(replica_stats(world->replica)->transactions_since_snapshot, 0);
 }
 
+/* However fast transactions come, two snapshots begin an interval apart. */
+static void test_interval(void **state)
+{
+    struct world *world = *state;
+    world->options.snapshot_transactions = 10;
+    world->options.snapshot_interval_min_ms = 500;
+    world_start(world);
+    session_open(world, 0);
+    many_nodes(world, 200);
+    assert_int_equal(world->snapshot_begin_count, 1);
+    world_pass(world, 499);
+    create(world, 0, "/early", 0);
+    assert_int_equal(world->snapshot_begin_count, 1);
+    world_pass(world, 2);
+    create(world, 0, "/due", 0);
+    assert_int_equal(world->snapshot_begin_count, 2);
+}
+
 static void test_never(void **state)
 {
     struct world *world = *state; /* both triggers are off in the fixture */
@@ -233,6 +251,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_by_count),
+        PREPARED(test_interval),
         PREPARED(test_by_bytes),
         STARTED(test_never),
         STARTED(test_one_at_a_time),
