@@ -55,6 +55,14 @@ void *mk_realloc(void *pointer, size_t size)
     return grown;
 }
 
+void *mk_alloc_aligned(size_t alignment, size_t size)
+{
+    void *pointer = must_fail() ? NULL : aligned_alloc(alignment, size);
+    if (!pointer)
+        out_of_memory(size);
+    return pointer;
+}
+
 void mk_free(void *pointer)
 {
     free(pointer);

@@ -14,6 +14,8 @@ void *mk_alloc(size_t size);
 void *mk_calloc(size_t count, size_t size);
 /* `pointer` may be NULL. */
 void *mk_realloc(void *pointer, size_t size);
+/* On a boundary of `alignment` (a power of two); `size` is a multiple of it. For mk_free. */
+void *mk_alloc_aligned(size_t alignment, size_t size);
 void mk_free(void *pointer);
 /* A zero-terminated copy of `length` bytes. */
 char *mk_string_copy(const void *data, size_t length);

@@ -200,12 +200,20 @@ static uint32_t next_reference(struct acl_table *table)
 
 uint32_t acl_intern(struct acl_table *table, const struct mk_acl_vector *acl)
 {
+    if (table->last->reference) {
+        struct acl_item *item = item_at(table, table->last->number);
+        if (acl_equal(&item->acl, acl)) {
+            item->users++;
+            return item->reference;
+        }
+    }
     uint32_t hash = hash_content(table, acl);
     uint32_t number = *table_head(&table->by_content, hash);
     while (number) {
         struct acl_item *item = item_at(table, number);
         if (item->content_hash == hash && acl_equal(&item->acl, acl)) {
             item->users++;
+            *table->last = (struct acl_last){item->reference, number};
             return item->reference;
         }
         number = item->next_by_content;

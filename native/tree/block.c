@@ -24,8 +24,6 @@
 #endif
 
 #define BLOCK_PAGE_BYTES ((size_t)65536)
-#define BLOCK_CHUNK_PAGES_MIN 4u
-#define BLOCK_CHUNK_PAGES_MAX 64u
 
 struct block_page {
     struct block_page *next; /* in room[] of its class, or in `empty` */
@@ -45,25 +43,8 @@ void block_heap_init(struct block_heap *heap)
 void block_heap_fini(struct block_heap *heap)
 {
     MK_ASSERT(heap->large_count == 0);
-    for (size_t i = 0; i < heap->chunk_count; i++)
-        mk_free(heap->chunks[i]);
-    mk_free(heap->chunks);
+    mk_region_fini(&heap->region);
     block_heap_init(heap);
-}
-
-/* Chunks double up to 4 MiB. What alignment wastes at their ends is never touched, so it is
- * not resident. */
-static void add_chunk(struct block_heap *heap)
-{
-    size_t pages = BLOCK_CHUNK_PAGES_MIN;
-    for (size_t i = 0; i < heap->chunk_count && pages < BLOCK_CHUNK_PAGES_MAX; i++)
-        pages *= 2;
-    uint8_t *chunk = mk_alloc((pages + 1) * BLOCK_PAGE_BYTES);
-    heap->chunks = mk_realloc(heap->chunks, (heap->chunk_count + 1) * sizeof *heap->chunks);
-    heap->chunks[heap->chunk_count++] = chunk;
-    uintptr_t first = ((uintptr_t)chunk + BLOCK_PAGE_BYTES - 1) & ~(BLOCK_PAGE_BYTES - 1);
-    heap->chunk_next = chunk + (first - (uintptr_t)chunk);
-    heap->chunk_end = heap->chunk_next + pages * BLOCK_PAGE_BYTES;
 }
 
 static void list_page(struct block_heap *heap, struct block_page *page)
@@ -94,10 +75,7 @@ static struct block_page *add_page(struct block_heap *heap, uint32_t block_bytes
     if (page) {
         heap->empty = page->next;
     } else {
-        if (heap->chunk_next == heap->chunk_end)
-            add_chunk(heap);
-        page = (struct block_page *)(void *)heap->chunk_next;
-        heap->chunk_next += BLOCK_PAGE_BYTES;
+        page = mk_region_alloc(&heap->region, BLOCK_PAGE_BYTES, BLOCK_PAGE_BYTES);
     }
     *page = (struct block_page){.fresh = sizeof *page, .block_bytes = block_bytes};
     POISON((uint8_t *)page + sizeof *page, BLOCK_PAGE_BYTES - sizeof *page);

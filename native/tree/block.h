@@ -6,7 +6,7 @@
 #ifndef TREE_BLOCK_H
 #define TREE_BLOCK_H
 
-#include "base/mk.h"
+#include "base/region.h"
 
 #define BLOCK_STEP_BYTES 8u
 #define BLOCK_SMALL_BYTES_MAX 1024u
@@ -17,11 +17,8 @@ struct block_page;
 struct block_heap {
     struct block_page *room[BLOCK_CLASS_COUNT]; /* pages with a free block, by class */
     struct block_page *empty;
-    void **chunks; /* what the pages are cut from */
-    size_t chunk_count;
-    uint8_t *chunk_next; /* first page not yet cut off the newest chunk */
-    uint8_t *chunk_end;
-    uint64_t large_count; /* blocks from mk_alloc; their owner frees them */
+    struct mk_region region; /* what the pages are cut from */
+    uint64_t large_count;    /* blocks from mk_alloc; their owner frees them */
     uint64_t small_count;
     uint64_t page_count; /* pages in use by a class */
 };

@@ -20,8 +20,10 @@ static void add_segment(struct index *index)
         index->segments =
             mk_realloc(index->segments, index->segment_capacity * sizeof *index->segments);
     }
-    index->segments[index->segment_count++] =
-        mk_calloc(INDEX_SEGMENT_LINES + 1, sizeof(struct index_line));
+    size_t bytes = INDEX_SEGMENT_LINES * sizeof(struct index_line);
+    struct index_line *segment = mk_region_alloc(&index->region, bytes, INDEX_LINE_BYTES);
+    memset(segment, 0, bytes);
+    index->segments[index->segment_count++] = segment;
 }
 
 void index_init(struct index *index)
@@ -33,8 +35,7 @@ void index_init(struct index *index)
 
 void index_fini(struct index *index)
 {
-    for (uint32_t i = 0; i < index->segment_count; i++)
-        mk_free(index->segments[i]);
+    mk_region_fini(&index->region);
     mk_free(index->segments);
     slab_fini(&index->overflow);
 }

@@ -23,7 +23,8 @@ struct index_line {
 };
 
 struct index {
-    uint8_t **segments; /* as allocated; the lines start at the next multiple of 64 */
+    struct mk_region region; /* what the segments are cut from */
+    struct index_line **segments;
     uint32_t segment_count;
     uint32_t segment_capacity;
     uint32_t level; /* 1 << level buckets before this round of splits */
@@ -57,9 +58,7 @@ static inline uint32_t index_bucket_count(const struct index *index)
 
 static inline struct index_line *index_line_at(const struct index *index, uint32_t bucket)
 {
-    uint8_t *segment = index->segments[bucket >> INDEX_SEGMENT_SHIFT];
-    size_t shift = (INDEX_LINE_BYTES - (uintptr_t)segment % INDEX_LINE_BYTES) % INDEX_LINE_BYTES;
-    return (struct index_line *)(void *)(segment + shift) + (bucket & (INDEX_SEGMENT_LINES - 1));
+    return index->segments[bucket >> INDEX_SEGMENT_SHIFT] + (bucket & (INDEX_SEGMENT_LINES - 1));
 }
 
 /* The first line of the bucket that has, or will have, this hash. */

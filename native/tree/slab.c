@@ -6,6 +6,7 @@
 #include "base/mem.h"
 
 #define SLAB_DIRECTORY_MIN 16
+#define SLAB_PAGE_ALIGNMENT 64 /* a cache line */
 
 void slab_init(struct slab *slab, uint32_t item_bytes)
 {
@@ -15,8 +16,7 @@ void slab_init(struct slab *slab, uint32_t item_bytes)
 
 void slab_fini(struct slab *slab)
 {
-    for (uint32_t i = 0; i < slab->page_count; i++)
-        mk_free(slab->pages[i]);
+    mk_region_fini(&slab->region);
     mk_free(slab->pages);
     slab_init(slab, slab->item_bytes);
 }
@@ -28,5 +28,6 @@ void slab_add_page(struct slab *slab)
         slab->page_capacity = MK_MAX(slab->page_capacity * 2, SLAB_DIRECTORY_MIN);
         slab->pages = mk_realloc(slab->pages, slab->page_capacity * sizeof *slab->pages);
     }
-    slab->pages[slab->page_count++] = mk_alloc((size_t)SLAB_PAGE_ITEMS * slab->item_bytes);
+    slab->pages[slab->page_count++] = mk_region_alloc(
+        &slab->region, (size_t)SLAB_PAGE_ITEMS * slab->item_bytes, SLAB_PAGE_ALIGNMENT);
 }

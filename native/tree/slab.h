@@ -6,12 +6,13 @@
 #ifndef TREE_SLAB_H
 #define TREE_SLAB_H
 
-#include "base/mk.h"
+#include "base/region.h"
 
 #define SLAB_PAGE_ITEMS 1024u
 #define SLAB_PAGE_SHIFT 10
 
 struct slab {
+    struct mk_region region; /* what the pages are cut from */
     uint8_t **pages;
     uint32_t page_count;
     uint32_t page_capacity;

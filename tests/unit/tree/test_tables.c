@@ -67,11 +67,11 @@ static void test_empty_pages_serve_other_classes(void **state)
     for (size_t size = 100; size <= 1000; size += 100) {
         for (size_t i = 0; i < BLOCKS / (size / 100); i++)
             blocks[i] = block_alloc(&heap, size);
-        chunks = chunks ? chunks : heap.chunk_count;
+        chunks = chunks ? chunks : heap.region.chunk_count;
         for (size_t i = 0; i < BLOCKS / (size / 100); i++)
             block_free(&heap, blocks[i], size);
     }
-    assert_int_equal(heap.chunk_count, chunks);
+    assert_int_equal(heap.region.chunk_count, chunks);
     block_heap_fini(&heap);
     mk_free(blocks);
 }
