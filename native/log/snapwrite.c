@@ -11,7 +11,7 @@
 
 #include <stdio.h>
 
-#define CHUNK_BYTES (1u << 20)
+#define CHUNK_BYTES (256u << 10)
 
 struct snapfile_writer {
     struct store *snapshots;

@@ -57,6 +57,9 @@ struct store_calls {
     int (*sync_data)(struct store_file *file, struct log_error *error);
     /* Content and all metadata durable (fsync). */
     int (*sync_full)(struct store_file *file, struct log_error *error);
+    /* A hint: these written bytes should reach the device now, waiting for them but for no
+     * journal; they are durable only after a sync. */
+    void (*write_out)(struct store_file *file, uint64_t offset, uint64_t size);
     /* A hint before reading back what was synced: let it come from the device. */
     void (*forget_cache)(struct store_file *file);
     int (*truncate)(struct store_file *file, uint64_t size, struct log_error *error);
@@ -131,6 +134,11 @@ static inline int store_sync_data(struct store_file *file, struct log_error *err
 static inline int store_sync_full(struct store_file *file, struct log_error *error)
 {
     return file->store->calls->sync_full(file, error);
+}
+
+static inline void store_write_out(struct store_file *file, uint64_t offset, uint64_t size)
+{
+    file->store->calls->write_out(file, offset, size);
 }
 
 static inline void store_forget_cache(struct store_file *file)

@@ -163,7 +163,8 @@ static void connection_end(struct connection *connection, const struct replica_l
         connection->end_at_ms = server_now_ms(clients->server) + ENDING_MS;
         chores_add(clients, &clients->ending, connection);
     }
-    if (waiting == 0)
+    /* What uv_write sent at once waits for on_written all the same, which needs the link. */
+    if (waiting == 0 && !connection->unsent)
         linger(connection);
     else if (waiting > clients->server->options.replica.output_close_bytes)
         connection_close(connection); /* it does not read: nothing to be polite about */

@@ -236,6 +236,8 @@ int disk_new(struct server *server, struct txnlog *log, struct disk **result)
         disk->async.data = disk;
         error = uv_thread_create(&disk->thread, run, disk);
         disk->running = error == 0;
+        if (error != 0)
+            disk->log = NULL;
         *result = disk; /* freed with the server, also after a failure */
         return error;
     }

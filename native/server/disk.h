@@ -16,7 +16,7 @@ struct disk_figures {
     uint64_t sync_count, sync_total_us, sync_max_us;
 };
 
-/* Takes over `log`. Starts the thread. */
+/* Starts the thread. Takes over `log` if it returns 0. */
 int disk_new(struct server *server, struct txnlog *log, struct disk **disk);
 /* The entries' data must stay valid until DURABLE was fed for their zxid. */
 void disk_submit(struct disk *disk, const struct replica_log_entry *entries, size_t count);

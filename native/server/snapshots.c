@@ -12,9 +12,6 @@
 #include <pthread.h>
 #include <sys/resource.h>
 
-/* Dirty pages are sent to the disk in steps of this size, so that a sync of the log never has
- * to wait for a mountain of them. */
-#define SYNC_EVERY_BYTES (2u << 20)
 #define NICENESS 10
 #define DIGEST_VERSION 2
 
@@ -218,7 +215,7 @@ int snapshots_new(struct server *server, struct snapshots **result)
     MK_ASSERT(uv_mutex_init(&snapshots->mutex) == 0);
     MK_ASSERT(uv_cond_init(&snapshots->wake) == 0);
     struct store_filter_options pace = {
-        .sync_every_bytes = SYNC_EVERY_BYTES,
+        .write_out = true,
         .bytes_per_second = server->options.snapshot_bytes_per_second,
         .hurry = is_stopping,
         .context = snapshots,

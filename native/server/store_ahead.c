@@ -240,6 +240,11 @@ static int ahead_sync_full(struct store_file *file, struct log_error *error)
     return store_sync_full(file_of(file)->inner, error);
 }
 
+static void ahead_write_out(struct store_file *file, uint64_t offset, uint64_t size)
+{
+    store_write_out(file_of(file)->inner, offset, size);
+}
+
 static void ahead_forget_cache(struct store_file *file)
 {
     store_forget_cache(file_of(file)->inner);
@@ -293,6 +298,7 @@ static const struct store_calls ahead_calls = {
     .write_zeros = ahead_write_zeros,
     .sync_data = ahead_sync_data,
     .sync_full = ahead_sync_full,
+    .write_out = ahead_write_out,
     .forget_cache = ahead_forget_cache,
     .truncate = ahead_truncate,
     .size = ahead_size,

@@ -15,7 +15,6 @@
 struct filter_file {
     struct store_file base;
     struct store_file *inner;
-    uint64_t unsynced_bytes;
 };
 
 struct filter {
@@ -93,12 +92,8 @@ static int filter_write(struct store_file *file, uint64_t offset, const void *da
     struct filter_file *self = file_of(file);
     wait_for_turn(filter, size);
     int code = store_write(self->inner, offset, data, size, error);
-    self->unsynced_bytes += size;
-    uint64_t every = filter->options.sync_every_bytes;
-    if (code == 0 && every > 0 && self->unsynced_bytes >= every) {
-        self->unsynced_bytes = 0;
-        code = store_sync_data(self->inner, error);
-    }
+    if (code == 0 && filter->options.write_out)
+        store_write_out(self->inner, offset, size);
     return code;
 }
 
@@ -120,6 +115,11 @@ static int filter_sync_full(struct store_file *file, struct log_error *error)
     if (filter_of(file->store)->options.skip_sync)
         return 0;
     return store_sync_full(file_of(file)->inner, error);
+}
+
+static void filter_write_out(struct store_file *file, uint64_t offset, uint64_t size)
+{
+    store_write_out(file_of(file)->inner, offset, size);
 }
 
 static void filter_forget_cache(struct store_file *file)
@@ -172,6 +172,7 @@ static const struct store_calls filter_calls = {
     .write_zeros = filter_write_zeros,
     .sync_data = filter_sync_data,
     .sync_full = filter_sync_full,
+    .write_out = filter_write_out,
     .forget_cache = filter_forget_cache,
     .truncate = filter_truncate,
     .size = filter_size,

@@ -9,7 +9,7 @@
 
 struct store_filter_options {
     bool skip_sync;            /* sync calls of files return at once */
-    uint64_t sync_every_bytes; /* a sync after so many written bytes; 0: none */
+    bool write_out;            /* each write goes to the device at once, by no sync */
     uint64_t bytes_per_second; /* read or written; 0: unlimited */
     /* Asked while a write waits for its turn: true ends the waiting. May be NULL. */
     bool (*hurry)(void *context);

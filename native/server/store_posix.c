@@ -194,6 +194,13 @@ static int posix_sync_full(struct store_file *file, struct log_error *error)
     return 0;
 }
 
+static void posix_write_out(struct store_file *file, uint64_t offset, uint64_t size)
+{
+    (void)sync_file_range(posix_file_of(file)->descriptor, (off64_t)offset, (off64_t)size,
+                          SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                              SYNC_FILE_RANGE_WAIT_AFTER);
+}
+
 static void posix_forget_cache(struct store_file *file)
 {
     (void)posix_fadvise(posix_file_of(file)->descriptor, 0, 0, POSIX_FADV_DONTNEED);
@@ -288,6 +295,7 @@ static const struct store_calls posix_calls = {
     .write_zeros = posix_write_zeros,
     .sync_data = posix_sync_data,
     .sync_full = posix_sync_full,
+    .write_out = posix_write_out,
     .forget_cache = posix_forget_cache,
     .truncate = posix_truncate,
     .size = posix_size,

@@ -408,6 +408,11 @@ static int memory_sync(struct store_file *file, struct log_error *error)
     return 0;
 }
 
+static void memory_write_out(struct store_file *file, uint64_t offset, uint64_t size)
+{
+    (void)file, (void)offset, (void)size; /* a hint: nothing is durable by it */
+}
+
 static void memory_forget_cache(struct store_file *file)
 {
     (void)file;
@@ -507,6 +512,7 @@ static const struct store_calls memory_calls = {
     .write_zeros = memory_write_zeros,
     .sync_data = memory_sync,
     .sync_full = memory_sync,
+    .write_out = memory_write_out,
     .forget_cache = memory_forget_cache,
     .truncate = memory_truncate,
     .size = memory_size,
