@@ -257,9 +257,13 @@ static bool take_frame(struct replica *replica, struct connection *connection,
 void connection_bytes(struct replica *replica, struct connection *connection, struct mk_bytes bytes)
 {
     size_t offset = 0, size = mk_bytes_size(bytes);
+    size_t scouted = 0; /* frames whose znodes were fetched */
     while (connection && offset < size && takes_frames(connection)) {
         size_t consumed = 0;
         struct mk_bytes rest = mk_bytes_of(bytes.data + offset, size - offset);
+        if (scouted == 0)
+            scouted = scout_frames(replica, rest);
+        scouted--;
         if (!take_frame(replica, connection, rest, &consumed))
             break;
         offset += consumed;

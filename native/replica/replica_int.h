@@ -206,6 +206,11 @@ void connections_resume_all(struct replica *replica);
 struct connection *connection_find(const struct replica *replica, uint32_t number);
 void handshake_list_remove(struct replica *replica, struct connection *connection);
 
+/* scout.c */
+/* Fetches what the next frames will look up; returns how many frames that covers (SIZE_MAX: there
+ * is nothing to gain). */
+size_t scout_frames(struct replica *replica, struct mk_bytes bytes);
+
 /* handshake.c */
 void handshake_frame(struct replica *replica, struct connection *connection, struct mk_bytes frame);
 /* createSession is applied. */

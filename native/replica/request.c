@@ -4,6 +4,8 @@
  * sections 3.1 to 3.4. */
 #include "replica/replica_int.h"
 
+#define REPLY_BYTES_MAX ((size_t)1 << 30) /* a frame's length is an int */
+
 /* An answer that is known already; it goes out when its turn comes. */
 static void answer_in_turn(struct replica *replica, struct connection *connection,
                            const struct request *known)
@@ -258,6 +260,8 @@ static void answer_read(struct replica *replica, struct connection *connection,
     if (request->op != MK_OP_PING && request->op != MK_OP_SET_WATCHES &&
         request->op != MK_OP_SET_WATCHES2)
         error = read_into(replica, connection, request, frame, output, NULL);
+    if (!error && output->length - body > REPLY_BYTES_MAX)
+        error = MK_ERR_MARSHALLING;
     if (error)
         output->length = body;
     int32_t xid = request->op == MK_OP_PING ? MK_XID_PING : request->xid;

@@ -201,6 +201,60 @@ uint32_t node_find(const struct tree *tree, struct mk_bytes path)
     return number;
 }
 
+#define CACHE_LINE_BYTES 64
+
+struct scout {
+    const struct index_line *line; /* NULL: nothing to look up */
+    const struct znode *node;
+    uint32_t hash;
+};
+
+static void scout_line(const struct tree *tree, struct mk_bytes path, struct scout *scout)
+{
+    *scout = (struct scout){NULL, NULL, 0};
+    size_t length = mk_bytes_size(path);
+    const uint8_t *slash = length ? memrchr(path.data, '/', length) : NULL;
+    if (!slash || path.data[0] != '/')
+        return;
+    size_t directory = (size_t)(slash - path.data);
+    uint32_t parent = directory ? find_directory(tree, path.data, directory) : tree->root;
+    if (!parent)
+        return;
+    scout->hash = node_hash(tree, parent, mk_bytes_of(slash + 1, length - directory - 1));
+    scout->line = index_line_of(&tree->index, scout->hash);
+    __builtin_prefetch(scout->line);
+}
+
+/* The first entry of the line that may be it; a line behind this one is not looked into. */
+static void scout_node(const struct tree *tree, struct scout *scout)
+{
+    uint16_t tag = index_tag(scout->hash);
+    for (uint32_t i = 0; scout->line && i < INDEX_LINE_SLOTS; i++) {
+        if (scout->line->tags[i] == tag && scout->line->numbers[i]) {
+            scout->node = node_at(tree, scout->line->numbers[i]);
+            __builtin_prefetch(scout->node);
+            __builtin_prefetch((const char *)scout->node + sizeof *scout->node - 1);
+            return;
+        }
+    }
+}
+
+void tree_prefetch(const struct tree *tree, const struct mk_bytes *paths, size_t count)
+{
+    struct scout scouts[TREE_PREFETCH_MAX];
+    MK_ASSERT(count <= TREE_PREFETCH_MAX);
+    for (size_t i = 0; i < count; i++)
+        scout_line(tree, paths[i], &scouts[i]);
+    for (size_t i = 0; i < count; i++)
+        scout_node(tree, &scouts[i]);
+    for (size_t i = 0; i < count; i++) {
+        if (!scouts[i].node)
+            continue;
+        for (size_t line = 0; line < 3; line++) /* a name and some 100 bytes of data */
+            __builtin_prefetch(scouts[i].node->block + line * CACHE_LINE_BYTES);
+    }
+}
+
 uint32_t node_find_parent(const struct tree *tree, struct mk_bytes path)
 {
     struct mk_bytes parent = path_parent(path);
