@@ -56,6 +56,8 @@ struct watch_table *watch_table_new(uint64_t hash_seed)
 {
     struct watch_table *table = mk_calloc(1, sizeof *table);
     table->hash_seed = hash_seed;
+    /* two empty components */
+    table->root_hash = (uint32_t)mk_hash_data(NULL, 0, mk_hash_data(NULL, 0, hash_seed));
     slab_init(&table->watches, sizeof(struct watch));
     slab_init(&table->paths, sizeof(struct watched_path));
     slab_init(&table->watchers, sizeof(struct watcher));

@@ -55,6 +55,7 @@ struct watch_table {
     struct table watcher_index;
     struct block_heap texts;
     uint64_t hash_seed;
+    uint32_t root_hash; /* of the path "/" */
     uint64_t stamp;
     uint64_t data_watches;
     uint64_t child_watches;
@@ -96,10 +97,15 @@ static inline bool steps_next(struct path_steps *steps)
     if (start > steps->path.length)
         return false;
     size_t left = (size_t)(steps->path.length - start);
-    const uint8_t *at = left ? steps->path.data + start : NULL;
-    const uint8_t *slash = left ? memchr(at, '/', left) : NULL;
-    size_t length = slash ? (size_t)(slash - at) : left;
-    steps->hash = mk_hash_data(at, length, steps->hash);
+    size_t length = left;
+    if (left == 0) {
+        steps->hash = mk_hash_data(NULL, 0, steps->hash);
+    } else {
+        const uint8_t *at = steps->path.data + start;
+        const uint8_t *slash = memchr(at, '/', left);
+        length = slash ? (size_t)(slash - at) : left;
+        steps->hash = mk_hash_data(at, length, steps->hash);
+    }
     steps->length = start + (int32_t)length;
     steps->next = steps->length + 1;
     return true;

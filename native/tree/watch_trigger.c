@@ -78,7 +78,7 @@ static void trigger_data(struct trigger *trigger, struct mk_bytes path)
                           (uint32_t)steps.hash);
     }
     if (climb)
-        trigger_recursive(trigger, MK_BYTES("/"), watch_hash_path(table, MK_BYTES("/")));
+        trigger_recursive(trigger, MK_BYTES("/"), table->root_hash);
     trigger_path(trigger, path, (uint32_t)steps.hash);
 }
 
