@@ -61,6 +61,7 @@ struct ephemeral_list {
     struct mk_bytes prefix; /* length 0: all */
     struct mk_buffer *reply;
     struct mk_buffer path;
+    size_t length_max; /* of `reply`: it stops growing beyond */
     int32_t count;
 };
 
@@ -70,7 +71,7 @@ static void ephemeral_visit(void *context, const struct znode *node)
     mk_buffer_clear(&list->path);
     tree_append_path(list->tree, node, &list->path);
     struct mk_bytes path = mk_buffer_bytes(&list->path);
-    if (!mk_bytes_starts_with(path, list->prefix))
+    if (!mk_bytes_starts_with(path, list->prefix) || list->reply->length > list->length_max)
         return;
     mk_write_bytes(list->reply, path);
     list->count++;
@@ -97,14 +98,16 @@ static int ephemerals_read(struct op_read *read, int32_t op, struct mk_reader *r
     mk_get_ephemerals_request_read(reader, &request);
     if (reader->error)
         return MK_ERR_MARSHALLING;
-    struct ephemeral_list list = {
-        .tree = read->tree, .prefix = ephemeral_prefix(request.prefix_path), .reply = reply};
+    struct ephemeral_list list = {.tree = read->tree,
+                                  .prefix = ephemeral_prefix(request.prefix_path),
+                                  .reply = reply,
+                                  .length_max = reply->length + OP_REPLY_BYTES_MAX};
     size_t count_at = reply->length;
     mk_write_int(reply, 0);
     tree_ephemeral_visit(read->tree, read->caller.session_id, ephemeral_visit, &list);
     mk_store_u32(reply->data + count_at, (uint32_t)list.count);
     mk_buffer_fini(&list.path);
-    return 0;
+    return reply->length > list.length_max ? MK_ERR_MARSHALLING : 0;
 }
 
 const struct op_family op_family_children = {.read = children_read};

@@ -9,6 +9,11 @@
 /* A part of a multi, decoded before any part is prepared. In the request's arena. */
 struct op_multi_part;
 
+/* What a small request may make of long or many names: bytes of one reply, of one transaction.
+ * The log takes no transaction beyond 256 MiB: writing one would end the process. */
+#define OP_REPLY_BYTES_MAX ((size_t)64 << 20)
+#define OP_TXN_BYTES_MAX ((size_t)192 << 20)
+
 /* A decoded write request; which member holds it follows from the opcode. */
 struct op_request {
     int32_t op;

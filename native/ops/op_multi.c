@@ -108,6 +108,8 @@ static int multi_prepare(struct op_prepare *prepare, const struct op_request *re
         mk_write_int(txn, 0);
         mk_write_int(txn, 0);
         int error = op_prepare_request(prepare, &part->request, txn, &type);
+        if (!error && txn->length - begin > OP_TXN_BYTES_MAX)
+            error = MK_ERR_MARSHALLING; /* long identities in the place of many short "auth" */
         if (!error) {
             store_int_at(txn, part_begin, type);
             store_int_at(txn, part_begin + 4, (int32_t)(txn->length - part_begin - 8));
@@ -242,9 +244,6 @@ const struct op_family op_family_multi = {
 
 /* --- multiRead ---------------------------------------------------------------------------- */
 
-/* A small request may name a large node many times. */
-#define MULTI_READ_REPLY_BYTES_MAX ((size_t)64 << 20)
-
 /* The watch byte of a part is read and ignored, as upstream does (5.5). */
 static int read_part(struct op_read *read, int32_t type, struct mk_bytes path,
                      struct mk_buffer *reply)
@@ -284,7 +283,7 @@ static int multi_read_read(struct op_read *read, int32_t op, struct mk_reader *r
             int error = pass ? read_part(read, header.type, part.path, reply) : 0;
             if (error)
                 return error;
-            if (reply->length - begin > MULTI_READ_REPLY_BYTES_MAX)
+            if (reply->length - begin > OP_REPLY_BYTES_MAX) /* a large node, named many times */
                 return MK_ERR_MARSHALLING;
         }
     }

@@ -10,12 +10,16 @@ void op_prepare_close_session(struct op_prepare *prepare, int64_t session_id, st
     view_ephemerals(prepare->view, session_id, prepare->arena, paths);
     view_begin(prepare->view, prepare->zxid);
     int32_t kept = 0;
+    size_t bytes = 0;
     for (int32_t i = 0; i < paths->count; i++) {
         /* Cannot have children by our rules; a foreign snapshot may be odd. */
         if (view_find(prepare->view, paths->items[i])->child_count)
             continue;
         op_view_delete(prepare, paths->items[i]);
-        paths->items[kept++] = paths->items[i];
+        /* Applying deletes what is not listed as well, here and in Apache. */
+        bytes += 4 + mk_bytes_size(paths->items[i]);
+        if (bytes <= OP_TXN_BYTES_MAX)
+            paths->items[kept++] = paths->items[i];
     }
     paths->count = kept;
     view_accept(prepare->view);

@@ -340,13 +340,40 @@ static void test_multi_read(void **state)
     fixture_fini(&f);
 }
 
+/* A few bytes of scheme "auth" stand for all identities, in every part: together more than the
+ * log would take. */
+static void test_too_long_for_the_log(void **state)
+{
+    enum { IDENTITY_BYTES = 900000, PARTS = 240 };
+    struct fixture f;
+    (void)state;
+    fixture_init(&f);
+    char *identity = mk_arena_alloc(&f.arena, IDENTITY_BYTES + 1);
+    memset(identity, 'u', IDENTITY_BYTES);
+    memcpy(identity + IDENTITY_BYTES - 2, ":h", 3);
+    add_identity(&f, "digest", identity);
+    assert_int_equal(create(&f, "/a"), 0);
+    for (int i = 0; i < PARTS; i++) {
+        put_part(&f, MK_OP_CREATE);
+        put_create(&f, "/a/s", "", "31:auth:", MK_CREATE_PERSISTENT_SEQUENTIAL);
+    }
+    assert_int_equal(send_multi(&f), MK_ERR_MARSHALLING);
+    assert_int_equal(stat_of(&f, "/a").num_children, 0);
+    fixture_fini(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_empty),           cmocka_unit_test(test_success_reply),
-        cmocka_unit_test(test_kinds_of_create), cmocka_unit_test(test_failure_reply),
-        cmocka_unit_test(test_each_part_fails), cmocka_unit_test(test_parts_see_each_other),
-        cmocka_unit_test(test_not_a_multi),     cmocka_unit_test(test_multi_read),
+        cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_success_reply),
+        cmocka_unit_test(test_kinds_of_create),
+        cmocka_unit_test(test_failure_reply),
+        cmocka_unit_test(test_each_part_fails),
+        cmocka_unit_test(test_parts_see_each_other),
+        cmocka_unit_test(test_not_a_multi),
+        cmocka_unit_test(test_multi_read),
+        cmocka_unit_test(test_too_long_for_the_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
