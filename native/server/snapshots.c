@@ -236,8 +236,8 @@ struct snapfile_seal snapshots_seal(const struct server *server,
         .digest_zxid = update->snapshot_digest_zxid,
         .digest_version = DIGEST_VERSION,
         .digest = update->snapshot_digest,
-        .has_last_zxid = has_digest, /* a reader finds it only behind a digest */
-        .last_zxid = replica_last_zxid(server->replica),
+        .has_last_zxid = has_digest,               /* a reader finds it only behind a digest */
+        .last_zxid = update->snapshot_digest_zxid, /* by now more may be applied */
     };
 }
 
