@@ -216,6 +216,7 @@ static void test_snapshots_are_taken_and_purged(void **state)
 {
     struct world *world = *state;
     world->options.replica.snapshot_transactions = 100;
+    world->options.replica.snapshot_interval_min_ms = 0;
     start(world);
     struct client client = {0};
     assert_true(client_connect(&client, world->fixture.port));
