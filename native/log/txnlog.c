@@ -390,8 +390,3 @@ uint64_t txnlog_file_bytes(const struct txnlog *log)
         return 0;
     return log->written + log->batch.length;
 }
-
-size_t txnlog_buffered_bytes(const struct txnlog *log)
-{
-    return log->batch.length;
-}

@@ -68,7 +68,5 @@ int txnlog_close(struct txnlog *log, struct log_error *error);
 int64_t txnlog_durable_zxid(const struct txnlog *log);
 /* Bytes of the current file, buffered ones included; 0 if there is none. */
 uint64_t txnlog_file_bytes(const struct txnlog *log);
-/* Buffered bytes that the next flush writes. */
-size_t txnlog_buffered_bytes(const struct txnlog *log);
 
 #endif

@@ -23,7 +23,7 @@ struct replica_stats {
     uint64_t snapshot_count; /* finished since start */
     uint64_t auth_failed_count;
     uint64_t sessions_expired_count;
-    uint64_t connection_rejected_count, connection_drop_count;
+    uint64_t connection_drop_count;
     uint64_t op_count[128]; /* by opcode 0..127 */
     int64_t start_now_ms;   /* for uptime */
 };
