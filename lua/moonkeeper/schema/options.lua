@@ -151,7 +151,7 @@ M.sections = {
     },
     {
       name = "frame_bytes_max", type = "integer", c = "replica.frame_bytes_max",
-      default = 1048575, min = 1024, max = GIB, unit = "bytes",
+      default = 1048575, min = 1024, max = 64 * MIB, unit = "bytes", -- a snapshot's limit too
       doc = "The longest request. A longer one closes its connection. Clients have the same " ..
         "limit for replies, so change both.",
       zoo = { "jute.maxbuffer", convert = "integer" },

@@ -83,6 +83,7 @@ static void child_start(struct child *child, const char *text, char **sets, int 
     close(ends[1]);
     child->output = fdopen(ends[0], "r");
     assert_non_null(child->output);
+    setvbuf(child->output, NULL, _IONBF, 0); /* child_line polls: no line may hide in a buffer */
 }
 
 /* One line of its output, without the line break; "" at the end. */
