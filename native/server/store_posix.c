@@ -33,6 +33,7 @@ struct posix_store {
 struct posix_file {
     struct store_file file;
     int descriptor;
+    int write_out_error; /* 0, or an errno that the next sync has to tell */
     char name[NAME_MAX + 1];
 };
 
@@ -181,6 +182,8 @@ static int posix_write_zeros(struct store_file *file, uint64_t offset, uint64_t 
 static int posix_sync_data(struct store_file *file, struct log_error *error)
 {
     struct posix_file *self = posix_file_of(file);
+    if (self->write_out_error)
+        return posix_fail_file(error, "write out", self, self->write_out_error);
     if (fdatasync(self->descriptor) < 0)
         return posix_fail_file(error, "make durable (fdatasync)", self, errno);
     return 0;
@@ -189,6 +192,8 @@ static int posix_sync_data(struct store_file *file, struct log_error *error)
 static int posix_sync_full(struct store_file *file, struct log_error *error)
 {
     struct posix_file *self = posix_file_of(file);
+    if (self->write_out_error)
+        return posix_fail_file(error, "write out", self, self->write_out_error);
     if (fsync(self->descriptor) < 0)
         return posix_fail_file(error, "make durable (fsync)", self, errno);
     return 0;
@@ -196,9 +201,13 @@ static int posix_sync_full(struct store_file *file, struct log_error *error)
 
 static void posix_write_out(struct store_file *file, uint64_t offset, uint64_t size)
 {
-    (void)sync_file_range(posix_file_of(file)->descriptor, (off64_t)offset, (off64_t)size,
-                          SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
-                              SYNC_FILE_RANGE_WAIT_AFTER);
+    struct posix_file *self = posix_file_of(file);
+    /* The kernel tells a failed write once: after this, a sync would pass for good. */
+    if (sync_file_range(self->descriptor, (off64_t)offset, (off64_t)size,
+                        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                            SYNC_FILE_RANGE_WAIT_AFTER) < 0 &&
+        (errno == EIO || errno == ENOSPC || errno == EDQUOT))
+        self->write_out_error = errno;
 }
 
 static void posix_forget_cache(struct store_file *file)
