@@ -34,7 +34,8 @@ return {
   -- not by count. In transactions.
   -- snapshot_transactions = 100000,
 
-  -- The same by the bytes in the log. 0: not by size. In bytes.
+  -- A snapshot is taken after so many bytes in the log, a random number between half of this
+  -- and this. 0: not by size. In bytes.
   -- snapshot_log_bytes = 4 << 30,
 
   -- Two snapshots begin at least this far apart, however much is written. In ms.
@@ -73,12 +74,12 @@ return {
   -- 0 to 1000000 (connections).
   -- connections_max = 0,
 
-  -- How many of them may come from one address; the next is accepted and closed at once. 0: no
-  -- limit. From 0 to 1000000 (connections).
+  -- How many connections may come from one address; the next is accepted and closed at once. 0:
+  -- no limit. From 0 to 1000000 (connections).
   -- connections_per_address_max = 60,
 
   -- The longest request. A longer one closes its connection. Clients have the same limit for
-  -- replies, so change both. From 1024 to 1 << 30 (bytes).
+  -- replies, so change both. From 1024 to 64 << 20 (bytes).
   -- frame_bytes_max = 1048575,
 
   -- A connection that has not opened a session by then is closed. At least 100 (ms).
@@ -92,7 +93,8 @@ return {
   -- 1 to 100000000 (transactions).
   -- outstanding_max = 100000,
 
-  -- The same by the bytes of those writes. At least 1 << 20 (bytes).
+  -- With so many bytes of writes not yet on disk, connections are not read until it has caught
+  -- up. At least 1 << 20 (bytes).
   -- outstanding_bytes_max = 64 << 20,
 
   -- A connection with so many unsent bytes of replies is not read until they are sent. At least
@@ -100,8 +102,9 @@ return {
   -- output_pause_bytes = 1 << 20,
 
   -- A connection whose client reads so slowly that this much is unsent is closed; its session
-  -- lives on. At least 1 << 20 (bytes).
-  -- output_close_bytes = 64 << 20,
+  -- lives on. At least 1 << 20 (bytes). Default: 64 << 20, or 2 * frame_bytes_max where that is
+  -- more.
+  -- output_close_bytes = 256 << 20, -- an example
 
   -- How many watches one connection may have. In watches.
   -- watches_per_connection_max = 1000000,
@@ -136,7 +139,7 @@ return {
   -- How often empty containers and expired TTL nodes are looked for. In ms.
   -- container_check_interval_ms = 60000,
 
-  -- How many of them may be deleted in a minute. In znodes.
+  -- How many empty containers and expired TTL nodes may be deleted in a minute. In znodes.
   -- container_checks_per_minute_max = 10000,
 
   -- A container that never had a child is deleted after this time. 0: never. In ms.
@@ -191,12 +194,18 @@ return {
   -- commands = { hiya = function(stats) return "a " .. stats.role end }, -- an example
 
   limits = {
-    -- A four-letter word that runs longer is stopped with an error; the server goes on. At
-    -- least 10000 (instructions of the Lua machine).
-    -- command_instructions = 20000000,
+    -- An own word that runs longer is stopped with an error; the server goes on, but serves
+    -- nobody until then. The default is about 50 ms. At least 10000 (instructions of the Lua
+    -- machine).
+    -- command_instructions = 5000000,
 
-    -- A four-letter word that needs more memory on top of what Lua had is stopped likewise. At
-    -- least 1 << 20 (bytes).
+    -- An own word that takes more processor time is stopped likewise: this sees the work on
+    -- long strings and big tables too. It cannot interrupt one long call of a C function, such
+    -- as a pattern that matches slowly. From 1 to 3600000 (ms).
+    -- command_time_ms = 50,
+
+    -- A four-letter word, own or built-in, that needs more memory on top of what Lua had is
+    -- stopped likewise. At least 1 << 20 (bytes).
     -- lua_memory_bytes = 64 << 20,
   },
 }

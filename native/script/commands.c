@@ -27,11 +27,27 @@ static int run(lua_State *L)
     return 1;
 }
 
+/* The words of the script have a shorter budget than ours. */
+static const struct script_budget *budget_of(struct host *host, const char *word)
+{
+    lua_State *L = host->script->L;
+    int top = lua_gettop(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, host->config_ref);
+    lua_getfield(L, -1, "commands");
+    bool own = false;
+    if (lua_istable(L, -1)) {
+        lua_pushstring(L, word);
+        own = lua_rawget(L, -2) != LUA_TNIL;
+    }
+    lua_settop(L, top);
+    return own ? &host->own_budget : &host->built_in_budget;
+}
+
 static const char *short_reason(enum script_outcome outcome)
 {
     switch (outcome) {
     case SCRIPT_TOO_LONG:
-        return "it ran for too long (limits.command_instructions)";
+        return "it ran for too long (limits.command_time_ms, limits.command_instructions)";
     case SCRIPT_OUT_OF_MEMORY:
         return "it needed too much memory (limits.lua_memory_bytes)";
     default:
@@ -45,10 +61,11 @@ void commands_run(void *context, struct server *server, uint32_t connection, con
     struct host *host = context;
     lua_State *L = host->script->L;
     struct command command = {host, connection, mask, word};
+    const struct script_budget *budget = budget_of(host, word);
     lua_pushcfunction(L, run);
     lua_pushlightuserdata(L, &command);
     /* stack: run, command */
-    enum script_outcome outcome = script_call(host->script, L, 1, 1, &host->command_budget);
+    enum script_outcome outcome = script_call(host->script, L, 1, 1, budget);
     stats_close(host->script);
     size_t length;
     const char *text = lua_tolstring(L, -1, &length);

@@ -1,14 +1,43 @@
 /* SPDX-License-Identifier: MIT */
 /* The single place where C calls Lua: protected, with a traceback, under a budget of
- * instructions and memory. See script.h. */
+ * instructions, time and memory. See script.h. */
 #include "base/buffer.h"
 #include "script/script_int.h"
 
 #include <lauxlib.h>
 #include <lua.h>
 #include <stdio.h>
+#include <time.h>
 
 #define HOOK_EVERY 1000
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* The monotonic clock is cheap to read; only when it has run out, processor time decides, so that
+ * a busy machine does not count against a script. */
+bool script_time_is_over(struct script *script)
+{
+    if (script->spent)
+        return true;
+    if (script->ends_ns == 0)
+        return false;
+    uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    if (now < script->ends_ns)
+        return false;
+    uint64_t used = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    if (used < script->processor_ends_ns) {
+        script->ends_ns = now + (script->processor_ends_ns - used);
+        return false;
+    }
+    script->spent = true;
+    script->memory_limit = 1;
+    return true;
+}
 
 /* Runs every HOOK_EVERY instructions. Once they are spent it runs at every instruction, so that a
  * pcall inside the script cannot catch the error and go on. The error is a refused allocation:
@@ -17,15 +46,15 @@
 static void on_count(lua_State *L, lua_Debug *activation)
 {
     struct script *script = script_of(L);
-    if (script->instructions_left <= 0 && !script->instructions_spent)
+    if (!script->budget_running)
         return; /* a coroutine made under an earlier budget */
     script->instructions_left -= HOOK_EVERY;
-    if (script->instructions_left > 0)
+    if (script->instructions_left > 0 && !script_time_is_over(script))
         return;
-    if (!script->instructions_spent) {
-        script->instructions_spent = true;
+    script->spent = true;
+    if (!script->spent_at[0]) {
         lua_getinfo(L, "Sl", activation);
-        snprintf(script->spent_at, sizeof script->spent_at, "%s:%d", activation->short_src,
+        snprintf(script->spent_at, sizeof script->spent_at, "%s:%d: ", activation->short_src,
                  activation->currentline);
     }
     lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
@@ -48,11 +77,17 @@ static int with_traceback(lua_State *L)
 
 static void budget_begin(struct script *script, lua_State *L, const struct script_budget *budget)
 {
-    script->budget_running = budget->instructions || budget->memory_bytes;
+    bool hooked = budget->instructions || budget->time_ms;
+    script->budget_running = hooked || budget->memory_bytes;
     script->memory_refused = false;
-    script->instructions_spent = false;
-    script->instructions_left = budget->instructions;
-    if (budget->instructions)
+    script->spent_at[0] = '\0';
+    script->instructions_left = budget->instructions ? budget->instructions : INT64_MAX;
+    if (budget->time_ms) {
+        uint64_t span = (uint64_t)budget->time_ms * 1000000;
+        script->ends_ns = clock_ns(CLOCK_MONOTONIC) + span;
+        script->processor_ends_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) + span;
+    }
+    if (hooked)
         lua_sethook(L, on_count, LUA_MASKCOUNT, HOOK_EVERY);
     if (budget->memory_bytes)
         script->memory_limit = script->memory_used + budget->memory_bytes;
@@ -64,8 +99,8 @@ static void budget_end(struct script *script, lua_State *L)
         lua_sethook(L, NULL, 0, 0);
     script->budget_running = false;
     script->memory_limit = 0;
-    script->instructions_left = 0;
-    script->instructions_spent = false;
+    script->ends_ns = 0;
+    script->spent = false;
 }
 
 enum script_outcome script_call(struct script *script, lua_State *L, int arguments, int results,
@@ -78,7 +113,7 @@ enum script_outcome script_call(struct script *script, lua_State *L, int argumen
     if (!inner)
         budget_begin(script, L, budget);
     int status = lua_pcall(L, arguments, results, handler);
-    bool spent = script->instructions_spent;
+    bool spent = script->spent;
     if (!inner)
         budget_end(script, L);
     lua_remove(L, handler);
@@ -86,7 +121,7 @@ enum script_outcome script_call(struct script *script, lua_State *L, int argumen
         return SCRIPT_DONE;
     if (spent) {
         lua_settop(L, handler - 1);
-        lua_pushfstring(L, "%s: stopped: it ran for too long", script->spent_at);
+        lua_pushfstring(L, "%sstopped: it ran for too long", script->spent_at);
         return SCRIPT_TOO_LONG;
     }
     if (!lua_isstring(L, -1)) {
@@ -123,7 +158,7 @@ void script_log_error(struct script *script, const char *component, const char *
 
 int script_luv_call(lua_State *L, int arguments, int results, int flags)
 {
-    static const struct script_budget unlimited = {0, 0};
+    static const struct script_budget unlimited = {0};
     (void)flags;
     int below = lua_gettop(L) - arguments - 1;
     struct script *script = script_of(L);
@@ -137,7 +172,7 @@ int script_luv_call(lua_State *L, int arguments, int results, int flags)
 int script_main(struct script *script, const char *module, int argument_count, char **arguments)
 {
     lua_State *L = script->L;
-    static const struct script_budget unlimited = {0, 0};
+    static const struct script_budget unlimited = {0};
     lua_getglobal(L, "require");
     lua_pushstring(L, module);
     enum script_outcome outcome = script_call(script, L, 1, 1, &unlimited);

@@ -134,7 +134,7 @@ static void tell_started(lua_State *L, const struct host *host, int on_started)
         lua_setfield(L, -2, "port");
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
-    static const struct script_budget unlimited = {0, 0};
+    static const struct script_budget unlimited = {0};
     if (script_call(host->script, L, 1, 0, &unlimited) != SCRIPT_DONE) {
         fprintf(stderr, "moonkeeper: %s\n", lua_tostring(L, -1));
         lua_pop(L, 1);
@@ -177,9 +177,11 @@ int run_lua_serve(lua_State *L)
     signal(SIGPIPE, SIG_IGN);
     struct host *host = lua_newuserdatauv(L, sizeof *host, 0);
     *host = (struct host){.script = script, .trace_mask = TRACE_MASK_DEFAULT};
-    host->command_budget = (struct script_budget){
+    host->own_budget = (struct script_budget){
         .instructions = integer_field(L, 1, "limits.command_instructions"),
+        .time_ms = integer_field(L, 1, "limits.command_time_ms"),
         .memory_bytes = (size_t)integer_field(L, 1, "limits.lua_memory_bytes")};
+    host->built_in_budget.memory_bytes = host->own_budget.memory_bytes;
     lua_pushvalue(L, 1);
     host->config_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_pushvalue(L, 3);

@@ -36,12 +36,14 @@ int script_main(struct script *script, const char *module, int argument_count, c
 struct script_budget {
     int64_t instructions;
     size_t memory_bytes; /* on top of what the state has now */
+    int64_t time_ms;     /* of this thread's processor time; looked at every 1000 instructions and
+                          * before each larger allocation, so that strings and tables count too */
 };
 
 enum script_outcome {
     SCRIPT_DONE,         /* the results are on the stack */
     SCRIPT_FAILED,       /* an error was raised */
-    SCRIPT_TOO_LONG,     /* the instructions ran out */
+    SCRIPT_TOO_LONG,     /* the instructions or the time ran out */
     SCRIPT_OUT_OF_MEMORY /* the memory ran out */
 };
 

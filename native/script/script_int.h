@@ -19,11 +19,16 @@ struct script {
     bool memory_refused;
     /* the call that runs under a budget: door.c */
     bool budget_running;
-    int64_t instructions_left; /* 0: no budget */
-    bool instructions_spent;
-    char spent_at[80];     /* file:line */
+    int64_t instructions_left;
+    uint64_t ends_ns; /* on the monotonic clock, 0: no limit of time */
+    uint64_t processor_ends_ns;
+    bool spent;            /* instructions or time */
+    char spent_at[80];     /* file:line, or empty */
     uint64_t stats_serial; /* the `stats` objects with another number are dead */
 };
+
+/* door.c: true when the time of the call that runs is over. Cheap before that. */
+bool script_time_is_over(struct script *script);
 
 /* core.c: luaopen function of moonkeeper.core */
 int script_open_core(struct lua_State *L);
@@ -49,7 +54,8 @@ struct host {
     struct server *server;
     int answer_ref; /* function(word, stats) -> text, in the registry */
     int config_ref; /* the table of options in force */
-    struct script_budget command_budget;
+    struct script_budget own_budget;      /* of words that the script defines */
+    struct script_budget built_in_budget; /* memory only: they end, however big the server is */
     uint64_t trace_mask; /* gtmk, stmk */
     uv_signal_t terminate, interrupt;
     int signals_open;

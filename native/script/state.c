@@ -8,8 +8,13 @@
 #include <lua.h>
 #include <lualib.h>
 
+/* From this size on an allocation is a moment to look at the clock. */
+#define LARGE_BYTES ((size_t)16 << 10)
+
 /* Lua's allocator. Beyond the cap it answers NULL, and Lua raises a memory error; beyond what
- * the machine has, the process ends like everywhere else (mem.h). Shrinking never fails. */
+ * the machine has, the process ends like everywhere else (mem.h). Shrinking never fails. A large
+ * allocation is refused too when the time of the call is over: what string.rep or table.concat
+ * cost is not seen in instructions. */
 static void *allocate(void *context, void *block, size_t old_size, size_t new_size)
 {
     struct script *script = context;
@@ -19,10 +24,14 @@ static void *allocate(void *context, void *block, size_t old_size, size_t new_si
         script->memory_used -= old;
         return NULL;
     }
-    if (new_size > old && script->memory_limit &&
-        script->memory_used + (new_size - old) > script->memory_limit) {
-        script->memory_refused = true;
-        return NULL;
+    if (new_size > old) {
+        if (new_size >= LARGE_BYTES && script_time_is_over(script))
+            return NULL;
+        if (script->memory_limit &&
+            script->memory_used + (new_size - old) > script->memory_limit) {
+            script->memory_refused = true;
+            return NULL;
+        }
     }
     void *moved = mk_realloc(block, new_size);
     script->memory_used += new_size - old;

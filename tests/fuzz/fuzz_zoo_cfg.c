@@ -50,7 +50,7 @@ static const char *source_directory(void)
     return directory;
 }
 
-static const struct script_budget unlimited = {0, 0};
+static const struct script_budget unlimited = {0};
 
 static struct script *open_script(void)
 {

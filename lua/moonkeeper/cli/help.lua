@@ -1,15 +1,19 @@
 -- SPDX-License-Identifier: MIT
--- moonkeeper help [COMMAND | words | options]
+-- moonkeeper help [COMMAND | OPTION | words | options | reference]
 
 local core = require "moonkeeper.core"
 local nearest = require "moonkeeper.server.nearest"
+local options = require "moonkeeper.schema.options"
+local reference = require "moonkeeper.server.reference"
 
 local M = {
-  usage = "moonkeeper help [COMMAND | words | options]",
-  summary = "this list, or what one command does",
+  usage = "moonkeeper help [COMMAND | OPTION | words | options]",
+  summary = "this list, or what one command or option does",
   help = [[
 Without a command it lists all of them. `moonkeeper help words` lists the four-letter words that a
-server knows, `moonkeeper help options` prints a server script with every option and its default.]],
+server knows, `moonkeeper help options` prints a server script with every option and its default,
+`moonkeeper help OPTION` tells about one (by its name, or by its key in a zoo.cfg), and
+`moonkeeper help reference` prints the page docs/reference/options.md.]],
 }
 
 ---@param names string[]
@@ -46,6 +50,9 @@ function M.run(arguments, names)
   elseif name == "options" then
     io.write(require "moonkeeper.server.sample".text())
     return 0
+  elseif name == "reference" then
+    io.write(reference.page())
+    return 0
   end
   for _, known in ipairs(names) do
     if name == known then
@@ -54,8 +61,18 @@ function M.run(arguments, names)
       return 0
     end
   end
-  io.stderr:write(("moonkeeper: there is no command %s%s\n"):format(name,
-    nearest.hint(name, names)))
+  local option = reference.option(name)
+  if option then
+    io.write(option)
+    return 0
+  end
+  local all = { table.unpack(names) }
+  for _, row in ipairs(options.list) do
+    all[#all + 1] = row.name
+  end
+  table.sort(all)
+  io.stderr:write(("moonkeeper: there is no command or option %s%s\n"):format(name,
+    nearest.hint(name, all)))
   return 2
 end
 

@@ -21,6 +21,9 @@ return function(arguments)
   name = ALIASES[name] or name
   for _, known in ipairs(COMMANDS) do
     if name == known then
+      if arguments[2] == "--help" or arguments[2] == "-h" then
+        return require "moonkeeper.cli.help".run({ name }, COMMANDS)
+      end
       local command = require("moonkeeper.cli." .. name)
       return command.run({ table.unpack(arguments, 2) }, COMMANDS)
     end

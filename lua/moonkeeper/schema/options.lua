@@ -8,7 +8,8 @@
 --   name      what a script writes; units and limits come last. A dot means a table in a table.
 --   type      string, integer, boolean, enum, addresses, words, commands, servers
 --   default   what holds when it is absent; default_text says it in words when it is derived
---   derive    function(values): the default, when it depends on other options
+--   derive    function(values): the default, when it depends on other options; nil when they
+--             are not right themselves
 --   min, max  inclusive range of an integer;  unit  ms, bytes, ...
 --   values    of an enum
 --   doc       one or more sentences, plain ASCII
@@ -76,7 +77,8 @@ M.sections = {
     {
       name = "snapshot_log_bytes", type = "integer", c = "replica.snapshot_log_bytes",
       default = 4 * GIB, min = 0, max = SIZE_MAX, unit = "bytes",
-      doc = "The same by the bytes in the log. 0: not by size.",
+      doc = "A snapshot is taken after so many bytes in the log, a random number between half " ..
+        "of this and this. 0: not by size.",
       zoo = { "snapSizeLimitInKb", convert = "kib_or_off" },
     },
     {
@@ -145,7 +147,7 @@ M.sections = {
     {
       name = "connections_per_address_max", type = "integer", c = "connections_per_address_max",
       default = 60, min = 0, max = 1000000, unit = "connections",
-      doc = "How many of them may come from one address; the next is accepted and closed at " ..
+      doc = "How many connections may come from one address; the next is accepted and closed at " ..
         "once. 0: no limit.",
       zoo = { "maxClientCnxns", convert = "integer" },
     },
@@ -178,7 +180,8 @@ M.sections = {
     {
       name = "outstanding_bytes_max", type = "integer", c = "replica.outstanding_bytes_max",
       default = 64 * MIB, min = MIB, max = SIZE_MAX, unit = "bytes",
-      doc = "The same by the bytes of those writes.",
+      doc = "With so many bytes of writes not yet on disk, connections are not read until it " ..
+        "has caught up.",
     },
     {
       name = "output_pause_bytes", type = "integer", c = "replica.output_pause_bytes",
@@ -188,7 +191,12 @@ M.sections = {
     },
     {
       name = "output_close_bytes", type = "integer", c = "replica.output_close_bytes",
-      default = 64 * MIB, min = MIB, max = SIZE_MAX, unit = "bytes",
+      default_text = "64 << 20, or 2 * frame_bytes_max where that is more",
+      example = 256 * MIB,
+      derive = function(values)
+        return values.frame_bytes_max and math.max(64 * MIB, 2 * values.frame_bytes_max)
+      end,
+      min = MIB, max = SIZE_MAX, unit = "bytes",
       doc = "A connection whose client reads so slowly that this much is unsent is closed; " ..
         "its session lives on.",
     },
@@ -222,7 +230,7 @@ M.sections = {
       name = "session_timeout_min_ms", type = "integer", c = "replica.session_timeout_min_ms",
       default_text = "2 * tick_time_ms", min = 1, max = INT32_MAX, unit = "ms",
       derive = function(values)
-        return 2 * values.tick_time_ms
+        return values.tick_time_ms and 2 * values.tick_time_ms
       end,
       doc = "A client that asks for a shorter session timeout gets this.",
       zoo = { "minSessionTimeout", convert = "integer_or_default" },
@@ -231,7 +239,7 @@ M.sections = {
       name = "session_timeout_max_ms", type = "integer", c = "replica.session_timeout_max_ms",
       default_text = "20 * tick_time_ms", min = 1, max = INT32_MAX, unit = "ms",
       derive = function(values)
-        return 20 * values.tick_time_ms
+        return values.tick_time_ms and 20 * values.tick_time_ms
       end,
       doc = "A client that asks for a longer session timeout gets this.",
       zoo = { "maxSessionTimeout", convert = "integer_or_default" },
@@ -263,7 +271,7 @@ M.sections = {
       name = "container_checks_per_minute_max", type = "integer",
       c = "replica.container_checks_per_minute_max",
       default = 10000, min = 1, max = INT32_MAX, unit = "znodes",
-      doc = "How many of them may be deleted in a minute.",
+      doc = "How many empty containers and expired TTL nodes may be deleted in a minute.",
       zoo = { "znode.container.maxPerMinute", convert = "integer" },
     },
     {
@@ -348,16 +356,23 @@ M.sections = {
         "four_letter_words.",
     },
     {
-      name = "limits.command_instructions", type = "integer", default = 20000000,
+      name = "limits.command_instructions", type = "integer", default = 5000000,
       min = 10000, max = 1 << 40, unit = "instructions of the Lua machine",
-      doc = "A four-letter word that runs longer is stopped with an error; the server goes " ..
-        "on.",
+      doc = "An own word that runs longer is stopped with an error; the server goes on, but " ..
+        "serves nobody until then. The default is about 50 ms.",
+    },
+    {
+      name = "limits.command_time_ms", type = "integer", default = 50,
+      min = 1, max = 3600000, unit = "ms",
+      doc = "An own word that takes more processor time is stopped likewise: this sees the " ..
+        "work on long strings and big tables too. It cannot interrupt one long call of a C " ..
+        "function, such as a pattern that matches slowly.",
     },
     {
       name = "limits.lua_memory_bytes", type = "integer", default = 64 * MIB,
       min = MIB, max = SIZE_MAX, unit = "bytes",
-      doc = "A four-letter word that needs more memory on top of what Lua had is stopped " ..
-        "likewise.",
+      doc = "A four-letter word, own or built-in, that needs more memory on top of what Lua " ..
+        "had is stopped likewise.",
     },
   },
   {

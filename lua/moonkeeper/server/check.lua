@@ -42,7 +42,9 @@ function M.integer(value, row)
   local number = type(value) == "number" and math.tointeger(value) or nil
   local range = row.min and (" from %d to %d"):format(row.min, row.max) or ""
   if not number or number < (row.min or number) or number > (row.max or number) then
-    return nil, "must be an integer" .. range .. with_unit(row)
+    local quoted = type(value) == "string" and math.tointeger(tonumber(value))
+    return nil, "must be an integer" .. range .. with_unit(row) ..
+      (quoted and ", without quotes" or "")
   end
   if row.check then
     local good, wish = row.check(number)
@@ -147,7 +149,15 @@ function M.commands(value)
   if type(value) ~= "table" then
     return nil, wish
   end
-  for name, run in pairs(value) do
+  local names = {}
+  for name in pairs(value) do
+    names[#names + 1] = name
+  end
+  table.sort(names, function(a, b)
+    return tostring(a) < tostring(b)
+  end)
+  for _, name in ipairs(names) do
+    local run = value[name]
     if type(name) ~= "string" or not name:find("^%l%l%l%l$") then
       return nil, wish .. ", not " .. M.show(name)
     elseif type(run) ~= "function" then

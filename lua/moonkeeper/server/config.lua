@@ -7,6 +7,7 @@
 local check = require "moonkeeper.server.check"
 local nearest = require "moonkeeper.server.nearest"
 local options = require "moonkeeper.schema.options"
+local script = require "moonkeeper.server.script"
 local source = require "moonkeeper.server.source"
 local zoo_cfg = require "moonkeeper.server.zoo_cfg"
 
@@ -70,10 +71,33 @@ local function unknown_hint(name)
   return nearest.hint(name, option_names)
 end
 
+local function sorted_keys(map)
+  local keys = {}
+  for key in pairs(map) do
+    keys[#keys + 1] = key
+  end
+  table.sort(keys, function(a, b)
+    return tostring(a) < tostring(b)
+  end)
+  return keys
+end
+
+-- Whether the value of an option, known or not, may be a password.
+local function is_secret(name)
+  local lower = name:lower()
+  for _, part in ipairs { "pass", "super", "secret" } do
+    if lower:find(part, 1, true) then
+      return true
+    end
+  end
+  return false
+end
+
 -- Lays nested tables out flat: limits = { x = 1 } becomes "limits.x" = 1.
 local function flatten(raw, problems, place)
   local flat = {}
-  for key, value in pairs(raw) do
+  for _, key in ipairs(sorted_keys(raw)) do
+    local value = raw[key]
     if type(key) ~= "string" then
       problems:add(place.file, nil, "the table has the key %s, but options have names",
         check.show(key))
@@ -86,6 +110,9 @@ local function flatten(raw, problems, place)
           flat["limits." .. tostring(inner)] = limit
         end
       end
+    elseif key:find("^limits%.") then
+      problems:add(place.file, nil, "%s is written in the table limits: limits = { %s = ... }", key,
+        key:match("%.(.*)"))
     else
       flat[key] = value
     end
@@ -93,25 +120,15 @@ local function flatten(raw, problems, place)
   return flat
 end
 
-local function sorted_keys(map)
-  local keys = {}
-  for key in pairs(map) do
-    keys[#keys + 1] = key
-  end
-  table.sort(keys)
-  return keys
-end
-
 local function report_unknown(flat, problems, place)
   for _, name in ipairs(sorted_keys(flat)) do
     local row = options.by_name[name]
     if options.later[name] then
       problems:add(place.file_of(name), place.line(name),
-        "%s: %s are not supported by this version", name,
-        options.later[name])
+        "%s are not supported by this version, take the option %s out", options.later[name], name)
     elseif not row then
-      problems:add(place.file_of(name), place.line(name), "there is no option %s%s", name,
-        unknown_hint(name))
+      problems:add(place.file_of(name), place.line(name), "there is no option %s (value %s)%s",
+        name, is_secret(name) and "not shown" or check.show(flat[name]), unknown_hint(name))
     elseif row.ensemble then
       problems:add(place.file_of(name), place.line(name),
         "%s is for ensembles, which come with a later version; this one runs a single server", name)
@@ -119,7 +136,7 @@ local function report_unknown(flat, problems, place)
   end
 end
 
--- Impossible combinations. `given` tells which options were not left to their default.
+-- Impossible combinations. What is wrong by itself is not in `values`.
 local function check_together(values, problems, place)
   local function complain(name, format, ...)
     problems:add(place.file_of(name), place.line(name), format, ...)
@@ -136,7 +153,13 @@ local function check_together(values, problems, place)
     complain("output_pause_bytes",
       "output_pause_bytes is %d, more than output_close_bytes, which is %d", pause, close)
   end
-  if not values.data_dir and not values.memory_only then
+  local frame = values.frame_bytes_max
+  if frame and close and frame > close then
+    complain("output_close_bytes", "%s is %d, more than output_close_bytes, which is %d: the "
+      .. "reply with such a node would close its connection", place.label("frame_bytes_max"), frame,
+      close)
+  end
+  if #problems == 0 and not values.data_dir and not values.memory_only then
     complain("data_dir", "%s is missing: where shall the data be kept?", place.label("data_dir"))
   end
 end
@@ -161,7 +184,7 @@ local function check_values(flat, problems, place, context)
     end
   end
   for _, row in ipairs(options.list) do
-    if row.derive and flat[row.name] == nil and values.tick_time_ms then
+    if row.derive and flat[row.name] == nil then
       values[row.name] = row.derive(values)
     end
   end
@@ -207,12 +230,8 @@ local function apply_overrides(flat, overrides, problems)
     if not name then
       problems:add("--set " .. override, nil, "must be --set name=value")
     else
-      origin[name] = "--set " .. override
-      local row = options.by_name[name]
-      if row and row.secret then
-        origin[name] = "--set " .. name .. "=..."
-      end
-      flat[name] = parse_override(text, row)
+      origin[name] = "--set " .. (is_secret(name) and name .. "=..." or override)
+      flat[name] = parse_override(text, options.by_name[name])
     end
   end
   return origin
@@ -247,9 +266,7 @@ function M.check(raw, context)
     end
   end
   local values = check_values(flat, problems, place, { words = words })
-  if #problems == 0 then
-    check_together(values, problems, place)
-  end
+  check_together(values, problems, place)
   if #problems > 0 then
     return nil, problems
   end
@@ -259,41 +276,32 @@ end
 local function read_file(path)
   local file, message = io.open(path, "rb")
   if not file then
-    return nil, message
+    return nil, (message:gsub("^" .. path:gsub("%p", "%%%0") .. ": ", ""))
   end
   local text, why = file:read("a")
   file:close()
   if not text then
-    return nil, path .. ": " .. why
+    return nil, why
   end
   return text
 end
 
--- "server.lua:3: text" as Lua says it, taken apart.
-local function lua_problem(path, message)
-  local line, text = tostring(message):match("^" .. path:gsub("%p", "%%%0") .. ":(%d+): (.*)$")
-  return setmetatable({ { file = path, line = math.tointeger(line), text = text or
-    tostring(message) } }, Problems)
+local function one_problem(path, line, text)
+  return setmetatable({ { file = path, line = math.tointeger(line), text = text } }, Problems)
 end
 
-local function traceback(message)
-  if type(message) == "table" and not (getmetatable(message) or {}).__tostring then
-    message = "the script raised a table"
+local function add_memory_note(notes, values, path)
+  local directory = values.data_dir or values.data_log_dir
+  if values.memory_only and directory then
+    notes[#notes + 1] = ("%s: memory_only is true: %s is not used, all is lost when the server "
+      .. "stops"):format(path, directory)
   end
-  return debug.traceback(tostring(message), 2)
 end
 
 local function load_lua(path, text, context)
-  local chunk, message = load(text, "@" .. path, "t")
-  if not chunk then
-    return nil, lua_problem(path, message)
-  end
-  local good, raw = xpcall(chunk, traceback, path)
-  if not good then
-    return nil, lua_problem(path, raw)
-  elseif type(raw) ~= "table" then
-    return nil, lua_problem(path, "the script returned " .. check.show(raw) ..
-      ", but it must return the table of options: return { data_dir = \"data\", ... }")
+  local raw, message, line = script.run(path, text)
+  if not raw then
+    return nil, one_problem(path, line, message)
   end
   local masked = source.mask(text)
   local values, problems = M.check(raw, {
@@ -311,6 +319,7 @@ local function load_lua(path, text, context)
   if values.servers and next(values.servers) then
     notes[1] = path .. ": servers names one member: ignored, a single server needs no list"
   end
+  add_memory_note(notes, values, path)
   return { values = values, notes = notes, file = path, kind = "lua" }
 end
 
@@ -348,8 +357,9 @@ local function load_zoo(path, text, context)
   if #problems > 0 then
     return nil, problems
   end
-  return { values = values, notes = notes_in_force(zoo, context.overrides), file = path,
-    kind = "zoo.cfg" }
+  local notes = notes_in_force(zoo, context.overrides)
+  add_memory_note(notes, values, path)
+  return { values = values, notes = notes, file = path, kind = "zoo.cfg" }
 end
 
 ---True for a zoo.cfg: by its name (.lua or .cfg), or else when its first line that says something
@@ -375,6 +385,16 @@ function M.is_zoo_cfg(path, text)
   return false
 end
 
+-- Why a file cannot be read, and what to do.
+local function unreadable(message)
+  if message == "Is a directory" then
+    return "this is a directory; moonkeeper run takes a Lua script or a zoo.cfg"
+  elseif message == "No such file or directory" then
+    return "there is no such file; moonkeeper run takes a Lua script or a zoo.cfg"
+  end
+  return "cannot be read: " .. message
+end
+
 ---Loads and checks a configuration file.
 ---@param path string
 ---@param context { words: string[], overrides: string[]?, read_bundled: (fun(path: string):
@@ -387,9 +407,7 @@ function M.load(path, context)
     text = context.read_bundled(path)
   end
   if not text then
-    return nil, setmetatable({ { file = path, text = message:gsub("^" .. path:gsub("%p", "%%%0") ..
-      ": ", "") } },
-      Problems)
+    return nil, one_problem(path, nil, unreadable(message))
   end
   if M.is_zoo_cfg(path, text) then
     return load_zoo(path, text, context)

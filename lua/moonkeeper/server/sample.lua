@@ -9,18 +9,21 @@ local M = {}
 
 local WIDTH <const> = 96
 
--- Breaks a text into comment lines.
-local function comment(text, indent, lines)
+---Breaks a text into lines of at most 96 columns that begin with `indent`.
+---@param text string
+---@param indent string
+---@param lines string[] to append to
+function M.wrap(text, indent, lines)
   local line = ""
   for word in text:gmatch("%S+") do
-    if #indent + 3 + #line + 1 + #word > WIDTH then
-      lines[#lines + 1] = indent .. "-- " .. line
+    if #indent + #line + 1 + #word > WIDTH then
+      lines[#lines + 1] = indent .. line
       line = word
     else
       line = line == "" and word or line .. " " .. word
     end
   end
-  lines[#lines + 1] = indent .. "-- " .. line
+  lines[#lines + 1] = indent .. line
 end
 
 -- 67108864 as 64 * 2 ^ 20 is easier to read, but 2 ^ 20 is a float in Lua: a shift is not.
@@ -34,7 +37,10 @@ local function integer(value)
   return tostring(value)
 end
 
-local function literal(value)
+---A value as a script writes it.
+---@param value any
+---@return string
+function M.literal(value)
   if math.type(value) == "integer" then
     return integer(value)
   elseif type(value) == "string" then
@@ -44,7 +50,7 @@ local function literal(value)
   end
   local parts = {}
   for index, item in ipairs(value) do
-    parts[index] = literal(item)
+    parts[index] = M.literal(item)
   end
   for key, code in pairs(value) do -- an example has one such entry at most
     if type(key) == "string" then
@@ -57,7 +63,13 @@ end
 -- Limits that are only there because a number must fit somewhere say nothing to a reader.
 local HUGE <const> = (1 << 31) - 1
 
-local function range(row)
+---The range of an integer as a sentence, or "".
+---@param row table of the schema
+---@return string
+function M.range(row)
+  if not row.max then
+    return ""
+  end
   local unit = row.unit and " (" .. row.unit .. ")" or ""
   if row.max < HUGE then
     return ("From %s to %s%s."):format(integer(row.min), integer(row.max), unit)
@@ -72,7 +84,7 @@ local function facts(row)
   if row.type == "enum" then
     parts[1] = "One of " .. table.concat(row.values, ", ") .. "."
   elseif row.min then
-    parts[1] = range(row)
+    parts[1] = M.range(row)
   end
   if row.default_text and row.example then
     parts[#parts + 1] = "Default: " .. row.default_text .. "."
@@ -86,12 +98,12 @@ local SHOWN <const> = { data_dir = true, client_address = true }
 local function add_option(row, indent, lines)
   local name = row.name:match("[^.]+$")
   local extra = facts(row)
-  comment(row.doc .. (extra ~= "" and " " .. extra or ""), indent, lines)
+  M.wrap(row.doc .. (extra ~= "" and " " .. extra or ""), indent .. "-- ", lines)
   local value = row.default
   if value == nil then
     value = row.example
   end
-  local code = value ~= nil and literal(value) or row.default_text
+  local code = value ~= nil and M.literal(value) or row.default_text
   local off = SHOWN[row.name] and "" or "-- "
   local note = off ~= "" and row.default == nil and row.example ~= nil and " -- an example" or ""
   lines[#lines + 1] = ("%s%s%s = %s,%s"):format(indent, off, name, code, note)

@@ -134,7 +134,32 @@ describe("the command line", function()
     out = {}
     _, stdout = run("help", "options")
     assert.are.equal(require "moonkeeper.server.sample".text(), stdout)
+    out = {}
+    _, stdout = run("help", "reference")
+    assert.are.equal(require "moonkeeper.server.reference".page(), stdout)
     assert.are.equal(2, (run("help", "nothing")))
+  end)
+
+  it("has help behind each command", function()
+    for _, flag in ipairs { "--help", "-h" } do
+      out = {}
+      local code, stdout = run("run", flag)
+      assert.are.equal(0, code)
+      assert.is_truthy(stdout:find("^usage: moonkeeper run FILE"))
+    end
+  end)
+
+  it("has help on each option, by either name", function()
+    for _, name in ipairs { "tick_time_ms", "tickTime", "zookeeper.tickTime" } do
+      out = {}
+      local code, stdout = run("help", name)
+      assert.are.equal(0, code)
+      assert.is_truthy(stdout:find("^tick_time_ms\n"))
+      assert.is_truthy(stdout:find("default   2000\n", 1, true))
+    end
+    local code, _, stderr = run("help", "tick_time_sm")
+    assert.are.equal(2, code)
+    assert.is_truthy(stderr:find("did you mean tick_time_ms?", 1, true))
   end)
 
   it("checks a directory", function()
@@ -149,7 +174,7 @@ describe("the command line", function()
     assert.are.equal(1, failed)
     assert.are.equal("moonkeeper check: /data: no such directory\n", stderr)
     assert.are.equal(2, (run "check"))
-    assert.are.equal(2, (run("check", "--help")))
+    assert.are.equal(2, (run("check", "--what")))
   end)
 
   it("runs a script, and prints where it listens", function()

@@ -47,6 +47,12 @@ describe("config of a Lua script", function()
     assert.are.equal(40000, values.session_timeout_max_ms)
   end)
 
+  it("derives the largest backlog of output from the longest frame", function()
+    assert.are.equal(64 << 20, assert(load_text(option "")).output_close_bytes)
+    assert.are.equal(80 << 20,
+      assert(load_text(option "frame_bytes_max = 40 << 20")).output_close_bytes)
+  end)
+
   it("derives session timeouts from the tick", function()
     local values = assert(load_text(option "tick_time_ms = 100, session_timeout_max_ms = 900"))
     assert.are.equal(200, values.session_timeout_min_ms)
@@ -55,15 +61,15 @@ describe("config of a Lua script", function()
 
   it("names an unknown option with its line and the nearest right name", function()
     fails(option "tick_time = 5",
-      "server.lua:3: there is no option tick_time, did you mean tick_time_ms?")
-    fails(option "frobnicate = 5", "server.lua:3: there is no option frobnicate")
+      "server.lua:3: there is no option tick_time (value 5), did you mean tick_time_ms?")
+    fails(option "frobnicate = 5", "server.lua:3: there is no option frobnicate (value 5)")
     fails(option "limits = { lua_memory_byte = 5 }",
-      "server.lua:3: there is no option limits.lua_memory_byte, "
+      "server.lua:3: there is no option limits.lua_memory_byte (value 5), "
       .. "did you mean limits.lua_memory_bytes?")
   end)
 
   it("knows the names of a zoo.cfg", function()
-    fails(option "tickTime = 5", "server.lua:3: there is no option tickTime, "
+    fails(option "tickTime = 5", "server.lua:3: there is no option tickTime (value 5), "
       .. "did you mean tick_time_ms? (tickTime is its name in a zoo.cfg)")
   end)
 
@@ -153,7 +159,8 @@ describe("config of a Lua script", function()
   it("refuses what comes with later versions, by name", function()
     for name, what in pairs(options.later) do
       fails(option(name .. " = {}"),
-        ("server.lua:3: %s: %s are not supported by this version"):format(name, what))
+        ("server.lua:3: %s are not supported by this version, take the option %s out")
+          :format(what, name))
     end
     fails(option "init_limit_ticks = 10", "server.lua:3: init_limit_ticks is for ensembles, "
       .. "which come with a later version; this one runs a single server")
@@ -173,6 +180,9 @@ describe("config of a Lua script", function()
       .. "more than session_timeout_max_ms, which is 10: no session could be opened")
     fails(option "output_pause_bytes = 2^30 // 1 | 0", "server.lua:3: output_pause_bytes is "
       .. "1073741824, more than output_close_bytes, which is 67108864")
+    fails(option "frame_bytes_max = 9 << 20,\n output_close_bytes = 8 << 20", "server.lua:4: "
+      .. "frame_bytes_max is 9437184, more than output_close_bytes, which is 8388608: the reply "
+      .. "with such a node would close its connection")
     fails("return {}", "server.lua: data_dir is missing: where shall the data be kept?")
     assert.is_truthy(load_text("return { memory_only = true }"))
   end)
@@ -190,7 +200,7 @@ describe("config of a Lua script", function()
     fails(option 'tick_time_ms = 0,\n  force_sync = 1,\n  idd = 3',
       "server.lua:3: tick_time_ms is 0, but must be an integer from 1 to 1000000 (ms)\n"
       .. "server.lua:4: force_sync is 1, but must be true or false\n"
-      .. "server.lua:5: there is no option idd, did you mean id?")
+      .. "server.lua:5: there is no option idd (value 3), did you mean id?")
   end)
 
   it("hands on Lua's own errors with their line", function()
@@ -217,7 +227,38 @@ describe("config of a Lua script", function()
   it("tells a file that is not there", function()
     local loaded, problems = config.load("/nowhere/server.lua", { words = WORDS })
     assert.is_nil(loaded)
-    assert.are.equal("/nowhere/server.lua: No such file or directory", config.format(problems))
+    assert.are.equal("/nowhere/server.lua: there is no such file; moonkeeper run takes a Lua "
+      .. "script or a zoo.cfg", config.format(problems))
+  end)
+
+  it("tells a directory from a file", function()
+    local loaded, problems = config.load("lua", { words = WORDS })
+    assert.is_nil(loaded)
+    assert.are.equal("lua: this is a directory; moonkeeper run takes a Lua script or a zoo.cfg",
+      config.format(problems))
+  end)
+
+  it("does not show what may be a password", function()
+    local _, message = load_text(option 'super_digets = "hunter2"', { "my_password=hunter3" })
+    assert.is_nil(message:find("hunter", 1, true))
+    assert.is_truthy(message:find("--set my_password=...: there is no option my_password", 1, true))
+  end)
+
+  it("says that a number was quoted", function()
+    fails(option 'tick_time_ms = "5"', 'server.lua:3: tick_time_ms is "5", '
+      .. "but must be an integer from 1 to 1000000 (ms), without quotes")
+  end)
+
+  it("wants limits in their table", function()
+    fails(option '["limits.lua_memory_bytes"] = 5', "server.lua: limits.lua_memory_bytes is "
+      .. "written in the table limits: limits = { lua_memory_bytes = ... }")
+  end)
+
+  it("notes that a directory is not used by a server in memory", function()
+    local _, loaded = load_text(option "memory_only = true")
+    assert.are.equal(1, #loaded.notes)
+    assert.is_truthy(loaded.notes[1]:find("memory_only is true: d is not used", 1, true))
+    assert.are.equal(0, #select(2, load_text("return { memory_only = true }")).notes)
   end)
 end)
 
@@ -257,7 +298,7 @@ describe("--set", function()
     end
     assert.are.equal("--set tick_time_ms=x: tick_time_ms is \"x\", "
       .. "but must be an integer from 1 to 1000000 (ms)", message("tick_time_ms=x"))
-    assert.are.equal("--set tick_tim_ms=1: there is no option tick_tim_ms, "
+    assert.are.equal("--set tick_tim_ms=1: there is no option tick_tim_ms (value 1), "
       .. "did you mean tick_time_ms?", message("tick_tim_ms=1"))
     assert.are.equal("--set nonsense: must be --set name=value", message("nonsense"))
     assert.are.equal("--set client_address={: client_address is \"{\", but must be \"host:port\" "

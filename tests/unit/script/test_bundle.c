@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#define UNLIMITED ((struct script_budget){0, 0})
+#define UNLIMITED ((struct script_budget){0})
 #define FILE_ROW(path, text)                                                                       \
     {                                                                                              \
         path, text, sizeof(text) - 1                                                               \

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#define UNLIMITED ((struct script_budget){0, 0})
+#define UNLIMITED ((struct script_budget){0})
 
 /* Runs `text`, which returns the table of values, and reads it. */
 static void read_options(struct script *script, const char *text, struct server_options *options)

@@ -4,10 +4,13 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <time.h>
 
 #include <cmocka.h>
 
-#define UNLIMITED ((struct script_budget){0, 0})
+/* Long by instructions, short by time. */
+#define QUICK ((struct script_budget){.time_ms = 20, .memory_bytes = (size_t)256 << 20})
+#define UNLIMITED ((struct script_budget){0})
 #define SHORT ((struct script_budget){.instructions = 100000})
 #define SMALL ((struct script_budget){.memory_bytes = (size_t)1 << 20})
 
@@ -152,6 +155,42 @@ static void test_out_of_memory(void **state)
     pop(script);
 }
 
+static int64_t processor_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* What costs few instructions is stopped by time, also where every error is caught. */
+static void test_out_of_time(void **state)
+{
+    struct script *script = *state;
+    static const char *const texts[] = {
+        "while true do end",
+        "while true do local s = ('x'):rep(1 << 20) end",
+        "while true do pcall(string.rep, 'x', 1 << 20) end",
+        "local s = ('x'):rep(1 << 16) while true do s:gsub('x', 'y') end",
+        "local t = {} for i = 1, 1e4 do t[i] = 'word' end while true do table.concat(t) end",
+        "coroutine.wrap(function() while true do local s = ('x'):rep(1 << 20) end end)()",
+    };
+    for (size_t i = 0; i < MK_ARRAY_LENGTH(texts); i++) {
+        int64_t began = processor_ms();
+        assert_int_equal(script_run_text(script, texts[i], QUICK), SCRIPT_TOO_LONG);
+        assert_in_range(processor_ms() - began, 19, 500); /* sanitizers are slow */
+        assert_non_null(strstr(top(script), "stopped: it ran for too long"));
+        pop(script);
+    }
+    /* and it is gone with its call */
+    assert_int_equal(script_run_text(script,
+                                     "local s for i = 1, 100 do s = ('x'):rep(1 << 20) end "
+                                     "return 'done'",
+                                     UNLIMITED),
+                     SCRIPT_DONE);
+    assert_string_equal(top(script), "done");
+    pop(script);
+}
+
 static void test_memory_is_counted(void **state)
 {
     struct script *script = *state;
@@ -220,6 +259,7 @@ int main(void)
         TEST(test_long_enough),
         TEST(test_a_coroutine_outlives_its_budget),
         TEST(test_out_of_memory),
+        TEST(test_out_of_time),
         TEST(test_memory_is_counted),
         TEST(test_a_call_within_a_call),
         TEST(test_main),

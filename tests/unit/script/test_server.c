@@ -251,7 +251,8 @@ static void test_words_that_fail(void **state)
     assert_answer(&child, "hiya", "hi standalone");
     assert_answer(&child, "fail", "fail failed: it raised an error, see the server's log\n");
     assert_answer(&child, "loop",
-                  "loop failed: it ran for too long (limits.command_instructions)\n");
+                  "loop failed: it ran for too long (limits.command_time_ms, "
+                  "limits.command_instructions)\n");
     assert_answer(&child, "bomb",
                   "bomb failed: it needed too much memory (limits.lua_memory_bytes)\n");
     assert_answer(&child, "none", "none failed: it raised an error, see the server's log\n");
