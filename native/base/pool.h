@@ -10,7 +10,18 @@
 
 #define MK_POOL_CLASS_BYTES 64u
 #define MK_POOL_CLASSES 16u /* blocks of up to 1 KiB */
+#if defined(__SANITIZE_ADDRESS__)
+#define MK_POOL_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define MK_POOL_SANITIZED 1
+#endif
+#endif
+#ifdef MK_POOL_SANITIZED
+#define MK_POOL_IDLE_BYTES_MAX ((size_t)0) /* nothing is kept: a use after free shows */
+#else
 #define MK_POOL_IDLE_BYTES_MAX ((size_t)4 << 20)
+#endif
 
 struct mk_pool {
     void *free[MK_POOL_CLASSES]; /* each block begins with a pointer to the next */
@@ -39,7 +50,8 @@ static inline void *mk_pool_alloc(struct mk_pool *pool, size_t size)
 static inline void mk_pool_free(struct mk_pool *pool, void *block, size_t size)
 {
     size_t class = mk_pool_class(size);
-    if (MK_UNLIKELY(class >= MK_POOL_CLASSES || pool->idle_bytes >= MK_POOL_IDLE_BYTES_MAX)) {
+    if (MK_UNLIKELY(class >= MK_POOL_CLASSES ||
+                    pool->idle_bytes + MK_POOL_CLASS_BYTES > MK_POOL_IDLE_BYTES_MAX)) {
         mk_free(block);
         return;
     }

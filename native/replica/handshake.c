@@ -69,6 +69,7 @@ void handshake_established(struct replica *replica, struct connection *connectio
     uint8_t password[PASSWORD_BYTES];
     session_password(session->id, password);
     connection->phase = PHASE_SERVING;
+    connection->establishing = NULL;
     replica->stats.connection_count++;
     expiry_heard(replica, session);
     respond(replica, connection, session->timeout_ms, session->id, password);

@@ -79,11 +79,8 @@ void connection_closed(struct replica *replica, uint32_t number)
         connection->session->connection = NULL;
     }
     pipeline_free(replica, connection);
-    for (struct proposal *p = replica->proposal_first; p && connection->phase == PHASE_ESTABLISHING;
-         p = p->next) {
-        if (p->connection == connection)
-            p->connection = NULL;
-    }
+    if (connection->establishing)
+        connection->establishing->connection = NULL;
     auth_fini(connection);
     mk_buffer_fini(&connection->link.output);
     replica->connections[number] = NULL;

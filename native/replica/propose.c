@@ -127,6 +127,7 @@ void propose_create_session(struct replica *replica, struct connection *connecti
     struct proposal *proposal = transaction_end(replica, connection->session->id, 0,
                                                 MK_OP_CREATE_SESSION, MK_OP_CREATE_SESSION);
     proposal->connection = connection;
+    connection->establishing = proposal;
 }
 
 void propose_close_session(struct replica *replica, int64_t session_id,

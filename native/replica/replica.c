@@ -251,6 +251,7 @@ static void run_timers(struct replica *replica)
     expiry_run(replica);
     if (replica->now_ms >= replica->reaper_next_ms)
         reaper_run(replica);
+    snapshot_maybe_begin(replica);
 }
 
 static void set_deadline(struct replica *replica)
@@ -259,6 +260,8 @@ static void set_deadline(struct replica *replica)
     if (!replica->stopping) {
         deadline = MK_MIN(deadline, expiry_deadline_ms(replica));
         deadline = MK_MIN(deadline, replica->reaper_next_ms);
+        if (replica->snapshot.wanted && !replica->snapshot.running)
+            deadline = MK_MIN(deadline, replica->snapshot.not_before_ms);
         if (replica->handshake_first)
             deadline = MK_MIN(deadline, replica->handshake_first->opened_ms +
                                             replica->options.handshake_timeout_ms);
@@ -320,6 +323,7 @@ void replica_step(struct replica *replica, const struct replica_event *event,
     replica->update = update;
     clock_advance(replica, event);
     dispatch(replica, event);
+    mk_arena_reset(&replica->arena);
     set_deadline(replica);
     replica->update = NULL;
 }

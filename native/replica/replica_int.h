@@ -77,7 +77,8 @@ struct connection {
     uint32_t number;
     enum connection_phase phase;
     struct session *session;
-    bool reply_has_read_only; /* mirror the optional byte of the connect request */
+    struct proposal *establishing; /* its createSession, until that is applied */
+    bool reply_has_read_only;      /* mirror the optional byte of the connect request */
     char *address;
     struct mk_id_vector identities; /* items are malloc'd, strings too */
     struct request *queue_head, *queue_tail;

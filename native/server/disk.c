@@ -127,6 +127,17 @@ static bool wants_roll(const struct disk *disk, const struct replica_log_entry *
     return entry->roll || (file_bytes_max > 0 && txnlog_file_bytes(disk->log) >= file_bytes_max);
 }
 
+/* A new file costs more syncs than the loop should wait for. */
+static bool wants_roll_within(const struct disk *disk, const struct replica_log_entry *entries,
+                              size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (wants_roll(disk, &entries[i]))
+            return true;
+    }
+    return false;
+}
+
 /* Returns the time that the write and the sync took, in ns. */
 static uint64_t write_batch(struct disk *disk, const struct replica_log_entry *entries,
                             size_t count)
@@ -271,7 +282,7 @@ bool disk_write_here(struct disk *disk, const struct replica_log_entry *entries,
         return false;
     if (disk->sleeping && !disk->stop && disk->gathering.count == 0 &&
         disk->usual_ns < HERE_USUAL_NS && uv_hrtime() - disk->slow_at_ns > HERE_AVOID_NS &&
-        !is_full(disk, entries, count) && !wants_roll(disk, &entries[0])) {
+        !is_full(disk, entries, count) && !wants_roll_within(disk, entries, count)) {
         bool sleeps_for_long = !disk->idle_work;
         count_sync(disk, write_batch(disk, entries, count));
         if (sleeps_for_long)
