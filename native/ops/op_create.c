@@ -100,7 +100,7 @@ static int check_create(struct op_prepare *prepare, const struct op_request *req
     plan->path = create->path;
     if (is_sequential_mode(create->flags))
         plan->path = with_sequence(prepare->arena, create->path, plan->parent.stat.cversion);
-    if (!path_is_valid(plan->path))
+    if (!path_is_valid(plan->path) || plan->path.length > OP_PATH_BYTES_MAX)
         return MK_ERR_BAD_ARGUMENTS;
     plan->node = *view_find(prepare->view, plan->path);
     if (plan->node.exists)

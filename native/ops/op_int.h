@@ -12,6 +12,9 @@ struct op_multi_part;
 /* What a small request may make of long or many names: bytes of one reply, of one transaction.
  * The log takes no transaction beyond 256 MiB: writing one would end the process. */
 #define OP_REPLY_BYTES_MAX ((size_t)64 << 20)
+/* Of a path to create. Closing a session lists the paths of all its ephemerals: with paths as long
+ * as a frame, a few thousand of them would outgrow the memory of any machine. */
+#define OP_PATH_BYTES_MAX 16384
 #define OP_TXN_BYTES_MAX ((size_t)192 << 20)
 
 /* A decoded write request; which member holds it follows from the opcode. */

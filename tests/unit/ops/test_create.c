@@ -102,6 +102,23 @@ static void test_paths(void **state)
     fixture_fini(&f);
 }
 
+/* The longest path, and one byte more. */
+static void test_path_length(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    char path[16384 + 2];
+    memset(path, 'x', sizeof path);
+    path[0] = '/';
+    path[16384] = '\0';
+    assert_int_equal(create(&f, path), 0);
+    path[16384] = 'x';
+    path[16385] = '\0';
+    assert_int_equal(create(&f, path), MK_ERR_BAD_ARGUMENTS);
+    fixture_fini(&f);
+}
+
 static void test_sequence(void **state)
 {
     struct fixture f;
@@ -292,11 +309,11 @@ static void test_undecodable(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_error_order), cmocka_unit_test(test_paths),
-        cmocka_unit_test(test_sequence),    cmocka_unit_test(test_sequence_overflow),
-        cmocka_unit_test(test_owners),      cmocka_unit_test(test_ttl_range),
-        cmocka_unit_test(test_replies),     cmocka_unit_test(test_null_data),
-        cmocka_unit_test(test_undecodable),
+        cmocka_unit_test(test_error_order),       cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_path_length),       cmocka_unit_test(test_sequence),
+        cmocka_unit_test(test_sequence_overflow), cmocka_unit_test(test_owners),
+        cmocka_unit_test(test_ttl_range),         cmocka_unit_test(test_replies),
+        cmocka_unit_test(test_null_data),         cmocka_unit_test(test_undecodable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
