@@ -221,11 +221,11 @@ static void check_watch_limit(struct replica *replica, struct connection *connec
 /* The byte behind the path of a read; more bytes may follow and count for nothing. */
 static bool has_watch_byte(struct mk_bytes frame)
 {
-    struct mk_reader reader;
-    mk_reader_init_bytes(&reader, frame, NULL);
-    reader.offset = MK_REQUEST_HEADER_BYTES;
-    mk_read_bytes(&reader);
-    return mk_read_boolean(&reader);
+    if (frame.length < MK_REQUEST_HEADER_BYTES + 4)
+        return false;
+    uint64_t at = MK_REQUEST_HEADER_BYTES + 4;
+    at += mk_load_u32(frame.data + MK_REQUEST_HEADER_BYTES); /* the path's length; null is huge */
+    return at < (uint64_t)frame.length && frame.data[at] != 0;
 }
 
 static bool may_add_watch(int32_t op, struct mk_bytes frame)
