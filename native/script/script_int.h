@@ -52,11 +52,11 @@ int check_lua_check(struct lua_State *L);
 struct host {
     struct script *script;
     struct server *server;
-    int answer_ref; /* function(word, stats) -> text, in the registry */
-    int config_ref; /* the table of options in force */
+    int answer_ref;                       /* function(word, stats) -> text, in the registry */
+    int config_ref;                       /* the table of options in force */
     struct script_budget own_budget;      /* of words that the script defines */
     struct script_budget built_in_budget; /* memory only: they end, however big the server is */
-    uint64_t trace_mask; /* gtmk, stmk */
+    uint64_t trace_mask;                  /* gtmk, stmk */
     uv_signal_t terminate, interrupt;
     int signals_open;
     bool stopping;

@@ -27,8 +27,7 @@ static void *allocate(void *context, void *block, size_t old_size, size_t new_si
     if (new_size > old) {
         if (new_size >= LARGE_BYTES && script_time_is_over(script))
             return NULL;
-        if (script->memory_limit &&
-            script->memory_used + (new_size - old) > script->memory_limit) {
+        if (script->memory_limit && script->memory_used + (new_size - old) > script->memory_limit) {
             script->memory_refused = true;
             return NULL;
         }
