@@ -3,7 +3,7 @@
 -- stderr, and what `run` hands to the core.
 
 -- luacheck: ignore 122
-local real_stderr, real_write = io.stderr, io.write
+local real_stderr, real_write, real_path = io.stderr, io.write, package.path
 
 describe("the command line", function()
   local out, err, served, main, serve_result, check_result
@@ -68,6 +68,7 @@ describe("the command line", function()
   local real_print = print
   after_each(function()
     io.stderr, io.write, _G.print = real_stderr, real_write, real_print
+    package.path = real_path -- a script may require what lies beside it
     forget()
   end)
 
