@@ -287,9 +287,9 @@ static void send_any_request(struct peer *peer, struct input *input)
 
 static void write_record(struct mk_buffer *body, int32_t op, struct mk_bytes path, uint8_t detail)
 {
-    static struct mk_acl acls[] = {{31, {MK_BYTES("world"), MK_BYTES("anyone")}},
-                                   {31, {MK_BYTES("auth"), MK_BYTES("")}},
-                                   {1, {MK_BYTES("world"), MK_BYTES("anyone")}}};
+    struct mk_acl acls[] = {{31, {MK_BYTES("world"), MK_BYTES("anyone")}},
+                            {31, {MK_BYTES("auth"), MK_BYTES("")}},
+                            {1, {MK_BYTES("world"), MK_BYTES("anyone")}}};
     struct mk_acl_vector acl = {1, &acls[detail % 8 < 6 ? 0 : detail % 8 - 5]};
     int32_t version = detail & 1 ? -1 : detail >> 4;
     switch (op) {
