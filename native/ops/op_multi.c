@@ -12,22 +12,21 @@ struct op_multi_part {
     struct op_request request;
 };
 
-/* Inside a multi the flags decide about the opcode (5.1; as 3.8.2 and later): 4 makes a
- * container of a plain create, createTTL without a TTL flag is a plain create, and flags
- * that cannot go with another opcode spoil the whole request. */
+/* Inside a multi the flags decide about the opcode, not the part's own type (5.1; as 3.8.2 and
+ * later): 4 makes a container, createTTL without a TTL flag and everything else is a plain create,
+ * and flags that cannot go with another opcode spoil the whole request. So no create2 gets into
+ * the log here: Apache drops a multi with one in silence when it reads the log. */
 static void part_check_flags(struct mk_reader *reader, struct op_request *request)
 {
     int32_t flags = request->create.flags;
     if (request->op == MK_OP_CREATE_TTL) {
         if (op_is_ttl_mode(flags))
             return;
-        request->op = MK_OP_CREATE;
         request->create.ttl = -1;
     } else if (flags < MK_CREATE_PERSISTENT || flags > MK_CREATE_CONTAINER) {
         mk_reader_fail(reader, MK_ERR_MARSHALLING);
     }
-    if (flags == MK_CREATE_CONTAINER)
-        request->op = MK_OP_CREATE_CONTAINER;
+    request->op = flags == MK_CREATE_CONTAINER ? MK_OP_CREATE_CONTAINER : MK_OP_CREATE;
 }
 
 static struct mk_bytes part_path(const struct op_request *request)
