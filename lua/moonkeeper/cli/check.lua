@@ -15,6 +15,8 @@ what is being written looks like a torn tail.
 Exit code 0: a server would start from it. 1: it would not.]],
 }
 
+---@param arguments string[] behind the name of the command
+---@return integer exit_code
 function M.run(arguments)
   if #arguments < 1 or #arguments > 2 or arguments[1]:sub(1, 1) == "-" then
     io.stderr:write("usage: ", M.usage, "\n")

@@ -39,6 +39,9 @@ local function words()
   return table.concat(lines, "\n") .. "\n"
 end
 
+---@param arguments string[] behind the name of the command
+---@param names string[] of all commands
+---@return integer exit_code
 function M.run(arguments, names)
   local name = arguments[1]
   if not name then

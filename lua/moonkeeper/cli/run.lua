@@ -89,6 +89,8 @@ local function search_beside(file)
   package.path = ("%s/?.lua;%s/?/init.lua;%s"):format(folder, folder, package.path)
 end
 
+---@param arguments string[] behind the name of the command
+---@return integer exit_code
 function M.run(arguments)
   local parsed, message = parse(arguments)
   if not parsed then

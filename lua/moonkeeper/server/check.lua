@@ -27,6 +27,10 @@ local function with_unit(row)
   return row.unit and (" (" .. row.unit .. ")") or ""
 end
 
+---@param value any
+---@param row table of the schema
+---@return string? good nil when it is not
+---@return string? wish what it must be: "must be ..."
 function M.string(value, row)
   if type(value) ~= "string" then
     return nil, "must be a string"
@@ -38,6 +42,10 @@ function M.string(value, row)
   return value
 end
 
+---@param value any
+---@param row table of the schema
+---@return integer? good nil when it is not
+---@return string? wish what it must be: "must be ..."
 function M.integer(value, row)
   local number = type(value) == "number" and math.tointeger(value) or nil
   local range = row.min and (" from %d to %d"):format(row.min, row.max) or ""
@@ -55,6 +63,9 @@ function M.integer(value, row)
   return number
 end
 
+---@param value any
+---@return boolean? good nil when it is not
+---@return string? wish what it must be: "must be ..."
 function M.boolean(value)
   if type(value) ~= "boolean" then
     return nil, "must be true or false"
@@ -62,6 +73,10 @@ function M.boolean(value)
   return value
 end
 
+---@param value any
+---@param row table of the schema
+---@return string? good nil when it is not
+---@return string? wish what it must be: "must be ..."
 function M.enum(value, row)
   for _, allowed in ipairs(row.values) do
     if value == allowed then
@@ -93,6 +108,9 @@ function M.address(text)
   return { host = host, port = math.tointeger(tonumber(port)) }
 end
 
+---@param value any
+---@return { host: string, port: integer }[]? good nil when it is not
+---@return string? wish what it must be: "must be ..."
 function M.addresses(value)
   local list = type(value) == "table" and value or { value }
   local addresses, seen = {}, {}
@@ -119,6 +137,10 @@ function M.addresses(value)
 end
 
 ---`context.words` are the words that exist.
+---@param value any
+---@param context { words: string[] }
+---@return string[]|"*"? good nil when it is not
+---@return string? wish what it must be: "must be ..."
 function M.words(value, _, context)
   if value == "*" then
     return "*"
@@ -144,6 +166,9 @@ function M.words(value, _, context)
   return words
 end
 
+---@param value any
+---@return table<string, function>? good nil when it is not
+---@return string? wish what it must be: "must be ..."
 function M.commands(value)
   local wish = "must be a table of functions by name, each name four lower-case letters"
   if type(value) ~= "table" then
@@ -167,6 +192,9 @@ function M.commands(value)
   return value
 end
 
+---@param value any
+---@return table? good nil when it is not
+---@return string? wish what it must be: "must be ..."
 function M.servers(value)
   if type(value) ~= "table" then
     return nil, "must be a table of servers by id"

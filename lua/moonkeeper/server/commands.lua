@@ -6,6 +6,7 @@
 
 local M = {}
 
+---@class moonkeeper.Commands
 local Commands = {}
 Commands.__index = Commands
 
@@ -14,6 +15,7 @@ local ALWAYS <const> = "srvr"
 
 ---@param settings { words: string[], load: fun(word: string): table, own: table<string, function>?,
 ---  allowed: string[]|"*" }
+---@return moonkeeper.Commands
 function M.new(settings)
   local self = setmetatable({ load = settings.load, own = settings.own or {}, loaded = {},
     known = {} }, Commands)

@@ -8,8 +8,9 @@ local M = {}
 ---one word to the other (upper and lower case count as the same).
 ---@param a string
 ---@param b string
----@return integer
-function M.distance(a, b)
+---@param limit integer? stop as soon as it is certainly more than this
+---@return number distance math.huge when it is more than `limit`
+function M.distance(a, b, limit)
   a, b = a:lower(), b:lower()
   local before, above, row = {}, {}, {}
   for j = 0, #b do
@@ -17,6 +18,7 @@ function M.distance(a, b)
   end
   for i = 1, #a do
     row[0] = i
+    local least = i
     for j = 1, #b do
       local same = a:byte(i) == b:byte(j)
       local best = math.min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (same and 0 or 1))
@@ -24,6 +26,11 @@ function M.distance(a, b)
         best = math.min(best, before[j - 2] + 1)
       end
       row[j] = best
+      least = best < least and best or least
+    end
+    -- also right with swaps: they look back one row more, but cost one more than it
+    if limit and least > limit then
+      return math.huge
     end
     before, above, row = above, row, before
   end
@@ -44,7 +51,7 @@ function M.find(word, names)
   for _, name in ipairs(names) do
     -- the distance is at least what one is longer than the other
     local far = math.abs(#name - #word) > (best_distance or limit)
-    local distance = far and math.huge or M.distance(word, name)
+    local distance = far and math.huge or M.distance(word, name, best_distance or limit)
     if distance <= limit and (not best or distance < best_distance or
         (distance == best_distance and name < best)) then
       best, best_distance = name, distance

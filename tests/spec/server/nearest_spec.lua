@@ -13,6 +13,23 @@ describe("nearest", function()
     assert.are.equal(nearest.distance("kitten", "sitting"), nearest.distance("sitting", "kitten"))
   end)
 
+  it("stops early without changing what is near", function()
+    math.randomseed(7)
+    local function word()
+      local letters = {}
+      for index = 1, math.random(0, 7) do
+        letters[index] = ("abc"):sub(math.random(3)):sub(1, 1)
+      end
+      return table.concat(letters)
+    end
+    for _ = 1, 3000 do
+      local a, b, limit = word(), word(), math.random(0, 5)
+      local exact, bounded = nearest.distance(a, b), nearest.distance(a, b, limit)
+      assert.are.equal(exact <= limit and exact or math.huge,
+        bounded <= limit and bounded or math.huge, a .. " " .. b)
+    end
+  end)
+
   it("finds the nearest, or nothing", function()
     local names = { "run", "check", "version", "help" }
     assert.are.equal("check", nearest.find("chekc", names))
