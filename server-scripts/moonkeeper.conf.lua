@@ -195,8 +195,8 @@ return {
 
   limits = {
     -- An own word that runs longer is stopped with an error; the server goes on, but serves
-    -- nobody until then. The default is about 50 ms. At least 10000 (instructions of the Lua
-    -- machine).
+    -- nobody until then. The default takes an empty loop 20 to 50 ms. At least 10000
+    -- (instructions of the Lua machine).
     -- command_instructions = 5000000,
 
     -- An own word that takes more processor time is stopped likewise: this sees the work on
