@@ -78,6 +78,7 @@ int op_prepare(struct op_prepare *prepare, int32_t op, struct mk_reader *reader,
 {
     const struct op_family *family = op_family_of(op);
     prepare->undecodable = false;
+    prepare->create2_parts = MK_BYTES_NULL;
     if (!family || !family->prepare || op == MK_OP_CHECK)
         return MK_ERR_UNIMPLEMENTED;
     struct op_request request = {.op = op};

@@ -38,6 +38,9 @@ struct op_prepare {
     int64_t time_ms;
     struct mk_arena *arena;
     bool undecodable; /* out: the request record could not be read: no zxid is used (3.9) */
+    /* Out: of a multi with create2, a byte for each part, 1 where create2 was asked for; else
+     * null. In the arena; the reply needs it (op_result). */
+    struct mk_bytes create2_parts;
 };
 
 /* Validates `request` against the view and appends the transaction record to `txn`;
@@ -80,6 +83,10 @@ struct op_result {
     struct mk_stat stat;
     struct op_result *parts; /* multi, in the arena */
     int32_t part_count;
+    /* Set by the caller before op_write_reply, from op_prepare: the log does not tell create2
+     * from create inside a multi, as Apache before 3.8.2 loses the nodes of a logged multi with
+     * one. Null where nothing is known. */
+    struct mk_bytes create2_parts;
 };
 
 struct op_apply {

@@ -20,6 +20,7 @@ struct op_multi_part;
 /* A decoded write request; which member holds it follows from the opcode. */
 struct op_request {
     int32_t op;
+    bool is_create2; /* a part of a multi; `op` is create */
     union {
         struct mk_create_ttl_request create;  /* ttl is -1 unless the op is createTTL */
         struct mk_delete_request delete_node; /* deleteContainer: version -1 */

@@ -12,21 +12,25 @@ struct op_multi_part {
     struct op_request request;
 };
 
-/* Inside a multi the flags decide about the opcode, not the part's own type (5.1; as 3.8.2 and
- * later): 4 makes a container, createTTL without a TTL flag and everything else is a plain create,
- * and flags that cannot go with another opcode spoil the whole request. So no create2 gets into
- * the log here: Apache drops a multi with one in silence when it reads the log. */
+/* Inside a multi the flags decide about the opcode (5.1; as 3.8.2 and later): 4 makes a
+ * container of a plain create, createTTL without a TTL flag is a plain create, and flags
+ * that cannot go with another opcode spoil the whole request. */
 static void part_check_flags(struct mk_reader *reader, struct op_request *request)
 {
     int32_t flags = request->create.flags;
     if (request->op == MK_OP_CREATE_TTL) {
         if (op_is_ttl_mode(flags))
             return;
+        request->op = MK_OP_CREATE;
         request->create.ttl = -1;
     } else if (flags < MK_CREATE_PERSISTENT || flags > MK_CREATE_CONTAINER) {
         mk_reader_fail(reader, MK_ERR_MARSHALLING);
     }
-    request->op = flags == MK_CREATE_CONTAINER ? MK_OP_CREATE_CONTAINER : MK_OP_CREATE;
+    if (flags == MK_CREATE_CONTAINER)
+        request->op = MK_OP_CREATE_CONTAINER;
+    request->is_create2 = request->op == MK_OP_CREATE2;
+    if (request->is_create2)
+        request->op = MK_OP_CREATE;
 }
 
 static struct mk_bytes part_path(const struct op_request *request)
@@ -51,7 +55,7 @@ static void part_decode(struct mk_reader *reader, int32_t type, struct op_reques
         return;
     }
     const struct op_family *family = op_family_of(type);
-    request->op = type;
+    *request = (struct op_request){.op = type};
     family->decode(reader, request);
     if (family == &op_family_create)
         part_check_flags(reader, request);
@@ -90,6 +94,21 @@ static void write_error_part(struct mk_buffer *txn, int32_t error)
     mk_error_txn_write(txn, &(struct mk_error_txn){error});
 }
 
+/* Which parts asked for create2 (op.h). */
+static struct mk_bytes create2_parts(const struct op_multi_part *parts, struct mk_arena *arena)
+{
+    int32_t count = 0;
+    bool any = false;
+    for (const struct op_multi_part *part = parts; part; part = part->next, count++)
+        any = any || part->request.is_create2;
+    if (!any)
+        return MK_BYTES_NULL;
+    uint8_t *marks = mk_arena_alloc(arena, (size_t)count), *mark = marks;
+    for (const struct op_multi_part *part = parts; part; part = part->next)
+        *mark++ = part->request.is_create2;
+    return mk_bytes_of(marks, (size_t)count);
+}
+
 static int multi_prepare(struct op_prepare *prepare, const struct op_request *request,
                          struct mk_buffer *txn, int32_t *txn_type)
 {
@@ -125,6 +144,7 @@ static int multi_prepare(struct op_prepare *prepare, const struct op_request *re
         view_begin(prepare->view, prepare->zxid);
     }
     store_int_at(txn, begin, count);
+    prepare->create2_parts = create2_parts(request->parts, prepare->arena);
     *txn_type = MK_OP_MULTI;
     return 0;
 }
@@ -221,15 +241,17 @@ static void write_error(struct mk_buffer *reply, int32_t error)
 static void multi_reply(struct mk_buffer *reply, const struct op_result *result)
 {
     for (int32_t i = 0; i < result->part_count; i++) {
-        const struct op_result *part = &result->parts[i];
-        if (part->type == MK_OP_ERROR || part->error) {
-            write_error(reply, part->error);
+        struct op_result part = result->parts[i];
+        if (part.type == MK_OP_ERROR || part.error) {
+            write_error(reply, part.error);
             continue;
         }
-        write_header(reply, reply_type(part->type), false, 0);
-        const struct op_family *family = op_family_of(part->type);
+        if (i < result->create2_parts.length && result->create2_parts.data[i])
+            part.type = MK_OP_CREATE2;
+        write_header(reply, reply_type(part.type), false, 0);
+        const struct op_family *family = op_family_of(part.type);
         if (family->reply)
-            family->reply(reply, part);
+            family->reply(reply, &part);
     }
     write_header(reply, -1, true, -1);
 }

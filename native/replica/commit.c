@@ -67,6 +67,8 @@ static void apply(struct replica *replica, struct proposal *proposal, struct op_
     struct op_apply context = {
         .tree = replica->tree, .arena = &replica->arena, .changes = &replica->changes};
     int error = op_apply(&context, &header, &reader, result);
+    result->create2_parts =
+        (struct mk_bytes){proposal->data + proposal->length, proposal->create2_length};
     MK_ASSERT(error == 0); /* we made these bytes */
     MK_ASSERT(header.zxid == proposal->zxid);
     replica->last_zxid = header.zxid;
@@ -105,7 +107,7 @@ void commit_durable(struct replica *replica, int64_t zxid)
             replica->proposal_last = NULL;
         replica->proposal_count--;
         replica->proposal_bytes -= proposal->length;
-        mk_pool_free(&replica->pool, proposal, sizeof *proposal + proposal->length);
+        proposal_free(&replica->pool, proposal);
     }
     if (replica->paused_count > 0 &&
         replica->proposal_count <= replica->options.outstanding_max / 2)

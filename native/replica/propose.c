@@ -34,7 +34,7 @@ static void update_log(struct replica *replica, const struct proposal *proposal)
 
 /* Closes the transaction in `scratch` and hands it to the log. */
 static struct proposal *transaction_end(struct replica *replica, int64_t session_id, int32_t cxid,
-                                        int32_t type, int32_t op)
+                                        int32_t type, int32_t op, struct mk_bytes create2_parts)
 {
     struct mk_buffer *scratch = &replica->scratch;
     struct mk_txn_header header = {.client_id = session_id,
@@ -48,12 +48,17 @@ static struct proposal *transaction_end(struct replica *replica, int64_t session
                                        .tree_digest = (int64_t)view_digest(replica->view)};
         mk_txn_digest_write(scratch, &digest);
     }
-    struct proposal *proposal = mk_pool_alloc(&replica->pool, sizeof *proposal + scratch->length);
+    size_t marks = (size_t)MK_MAX(create2_parts.length, 0);
+    struct proposal *proposal =
+        mk_pool_alloc(&replica->pool, sizeof *proposal + scratch->length + marks);
     *proposal = (struct proposal){.zxid = header.zxid,
                                   .session_id = session_id,
                                   .op = op,
+                                  .create2_length = create2_parts.length,
                                   .length = (uint32_t)scratch->length};
     memcpy(proposal->data, scratch->data, scratch->length);
+    if (marks > 0)
+        memcpy(proposal->data + scratch->length, create2_parts.data, marks);
     if (replica->proposal_last)
         replica->proposal_last->next = proposal;
     else
@@ -116,7 +121,8 @@ void propose_request(struct replica *replica, struct connection *connection, int
         mk_write_int(&replica->scratch, error);
         type = MK_OP_ERROR;
     }
-    struct proposal *proposal = transaction_end(replica, connection->session->id, xid, type, op);
+    struct proposal *proposal =
+        transaction_end(replica, connection->session->id, xid, type, op, prepare.create2_parts);
     attach_request(replica, connection, proposal, xid);
 }
 
@@ -124,8 +130,9 @@ void propose_create_session(struct replica *replica, struct connection *connecti
 {
     transaction_begin(replica);
     mk_write_int(&replica->scratch, connection->session->timeout_ms);
-    struct proposal *proposal = transaction_end(replica, connection->session->id, 0,
-                                                MK_OP_CREATE_SESSION, MK_OP_CREATE_SESSION);
+    struct proposal *proposal =
+        transaction_end(replica, connection->session->id, 0, MK_OP_CREATE_SESSION,
+                        MK_OP_CREATE_SESSION, MK_BYTES_NULL);
     proposal->connection = connection;
     connection->establishing = proposal;
 }
@@ -142,8 +149,8 @@ void propose_close_session(struct replica *replica, int64_t session_id,
     struct op_prepare prepare = prepare_context(replica);
     transaction_begin(replica);
     op_prepare_close_session(&prepare, session_id, &replica->scratch);
-    struct proposal *proposal =
-        transaction_end(replica, session_id, request_xid, MK_OP_CLOSE_SESSION, MK_OP_CLOSE_SESSION);
+    struct proposal *proposal = transaction_end(
+        replica, session_id, request_xid, MK_OP_CLOSE_SESSION, MK_OP_CLOSE_SESSION, MK_BYTES_NULL);
     if (connection)
         attach_request(replica, connection, proposal, request_xid);
 }
@@ -181,6 +188,6 @@ bool propose_delete_container(struct replica *replica, struct mk_bytes path)
     mk_buffer_fini(&body);
     if (error)
         return false;
-    transaction_end(replica, 0, 0, type, MK_OP_DELETE_CONTAINER);
+    transaction_end(replica, 0, 0, type, MK_OP_DELETE_CONTAINER, MK_BYTES_NULL);
     return true;
 }

@@ -79,7 +79,7 @@ void replica_free(struct replica *replica)
     while (replica->proposal_first) {
         struct proposal *proposal = replica->proposal_first;
         replica->proposal_first = proposal->next;
-        mk_pool_free(&replica->pool, proposal, sizeof *proposal + proposal->length);
+        proposal_free(&replica->pool, proposal);
     }
     session_table_fini(replica);
     op_changes_fini(&replica->changes, tree_acls(replica->tree));

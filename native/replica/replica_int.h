@@ -96,10 +96,17 @@ struct proposal {
     struct connection *connection;
     int64_t zxid;
     int64_t session_id;
-    int32_t op; /* of the request: create and create2 make the same transaction */
+    int32_t op;             /* of the request: create and create2 make the same transaction */
+    int32_t create2_length; /* op_result.create2_parts, behind the transaction; -1 for null */
     uint32_t length;
     uint8_t data[];
 };
+
+static inline void proposal_free(struct mk_pool *pool, struct proposal *proposal)
+{
+    size_t marks = (size_t)MK_MAX(proposal->create2_length, 0);
+    mk_pool_free(pool, proposal, sizeof *proposal + proposal->length + marks);
+}
 
 struct expiry {
     struct session **heap; /* binary heap by heap_deadline_ms */

@@ -33,6 +33,7 @@ struct fixture {
     struct mk_buffer request, txn, reply;
     int32_t txn_type;
     bool undecodable;
+    struct mk_bytes create2_parts; /* of the last prepare, in the arena */
 };
 
 static UNUSED void fixture_init(struct fixture *f)
@@ -190,6 +191,7 @@ static UNUSED int prepare(struct fixture *f, int32_t op)
     uint64_t digest = view_digest(f->view), size = view_size(f->view);
     int error = op_prepare(&prepare, op, &reader, &f->txn, &f->txn_type);
     f->undecodable = prepare.undecodable;
+    f->create2_parts = prepare.create2_parts;
     if (error) {
         assert_int_equal(f->txn.length, 0);
         assert_true(digest == view_digest(f->view));
@@ -226,6 +228,7 @@ static UNUSED int send_write(struct fixture *f, int32_t op)
     assert_true(promised == tree_digest(f->tree));
     assert_true(promised == view_digest(f->view));
     assert_int_equal(view_size(f->view), 0);
+    result.create2_parts = f->create2_parts;
     op_write_reply(&f->reply, op, &result);
     return result.error;
 }

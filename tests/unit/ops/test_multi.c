@@ -69,7 +69,9 @@ static void test_success_reply(void **state)
     assert_int_equal(send_multi(&f), 0);
     assert_hex(&f.reply,
                "00000001 00 00000000 00000004 2f612f62"
-               "00000001 00 00000000 00000004 2f612f63"
+               "0000000f 00 00000000 00000004 2f612f63"
+               "0000000000000022 0000000000000022 0000000000000005 0000000000000005"
+               "00000000 00000000 00000000 0000000000000000 00000001 00000000 0000000000000022"
                "0000000d 00 00000000"
                "00000005 00 00000000"
                "0000000000000022 0000000000000022 0000000000000005 0000000000000005"
@@ -81,22 +83,22 @@ static void test_success_reply(void **state)
     fixture_fini(&f);
 }
 
-/* The flags decide (Apache's servers know no create2 in a logged multi): a container or TTL node
- * is answered as create2, everything else as create. */
+/* Containers and TTL nodes are answered as create2, and so is create2, which the log does not tell
+ * from create: Apache 3.8.0 loses a logged multi with one. Flag 4 makes a container. */
 static void test_kinds_of_create(void **state)
 {
-    static const int32_t kinds[] = {MK_OP_CREATE_CONTAINER, MK_OP_CREATE_CONTAINER,
-                                    MK_OP_CREATE_TTL,       MK_OP_CREATE,
-                                    MK_OP_CREATE,           MK_OP_CREATE};
+    static const int32_t logged[] = {MK_OP_CREATE_CONTAINER, MK_OP_CREATE_CONTAINER,
+                                     MK_OP_CREATE_TTL,       MK_OP_CREATE_CONTAINER,
+                                     MK_OP_CREATE,           MK_OP_CREATE};
     struct fixture f;
     (void)state;
     fixture_init(&f);
-    part_create(&f, MK_OP_CREATE_CONTAINER, "/c", MK_CREATE_CONTAINER);
+    part_create(&f, MK_OP_CREATE_CONTAINER, "/c", 0);
     part_create(&f, MK_OP_CREATE, "/d", MK_CREATE_CONTAINER);
     part_ttl(&f, "/t", MK_CREATE_PERSISTENT_WITH_TTL, 9);
-    part_ttl(&f, "/p", MK_CREATE_PERSISTENT, 9);
+    part_create(&f, MK_OP_CREATE2, "/e", MK_CREATE_CONTAINER);
     part_create(&f, MK_OP_CREATE2, "/2", MK_CREATE_PERSISTENT);
-    part_create(&f, MK_OP_CREATE_CONTAINER, "/n", MK_CREATE_PERSISTENT);
+    part_ttl(&f, "/p", MK_CREATE_PERSISTENT, 9);
     assert_int_equal(send_multi(&f), 0);
     struct mk_reader reader, txn;
     mk_reader_init(&reader, f.reply.data, f.reply.length, NULL);
@@ -105,11 +107,11 @@ static void test_kinds_of_create(void **state)
     for (int i = 0; i < 6; i++) {
         struct mk_multi_header header;
         mk_multi_header_read(&reader, &header);
-        assert_int_equal(header.type, i < 3 ? MK_OP_CREATE2 : MK_OP_CREATE);
+        assert_int_equal(header.type, i < 5 ? MK_OP_CREATE2 : MK_OP_CREATE);
         mk_read_bytes(&reader);
-        if (i < 3)
+        if (i < 5)
             mk_read_take(&reader, MK_STAT_BYTES);
-        assert_int_equal(mk_read_int(&txn), kinds[i]);
+        assert_int_equal(mk_read_int(&txn), logged[i]);
         mk_read_bytes(&txn);
     }
     assert_int_equal(mk_reader_left(&reader), MK_MULTI_HEADER_BYTES);
@@ -117,7 +119,6 @@ static void test_kinds_of_create(void **state)
     assert_true(tree_owner(f.tree, tree_find(f.tree, text("/d"))) == TREE_OWNER_CONTAINER);
     assert_true(tree_owner(f.tree, tree_find(f.tree, text("/t"))) == (TREE_OWNER_TTL_MASK | 9));
     assert_true(tree_owner(f.tree, tree_find(f.tree, text("/p"))) == 0);
-    assert_true(tree_owner(f.tree, tree_find(f.tree, text("/n"))) == 0);
     /* What is wrong with the part alone fails the part alone. */
     part_ttl(&f, "/u", MK_CREATE_PERSISTENT_WITH_TTL, 0);
     assert_int_equal(send_multi(&f), 0);
