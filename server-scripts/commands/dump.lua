@@ -73,7 +73,6 @@ return {
       ("Sessions with Ephemerals (%d):\n"):format(owner_count), table.concat(owners),
       "Connections dump:\n",
       ("Connections Sets (%d)/(%d):\n"):format(connection_sets, #connections), connection_text,
-      "\n",
     }
   end,
 }

@@ -264,6 +264,17 @@ def a_reader_that_does_not_read_disturbs_nobody(server):
 # ---- where we follow 3.9, or do not follow a bug --------------------------------------------
 
 @case(new=True)
+def a_wrong_password_leaves_the_connection_alone(server):
+    connection = raw.connect(server.port)
+    other = raw.Connection(server.port)
+    answer = other.handshake(session=connection.session, password=b"wrong password..")
+    same(answer[1:3], (0, 0), "timeout and session")
+    same(other.read(5), raw.EOF, "after the refusal")
+    ok(connection, raw.EXISTS, raw.path_watch("/zookeeper"))
+    connection.close_session()
+
+
+@case(new=True)
 def check_outside_a_multi_is_refused(server):
     for opcode, body in ((raw.CHECK, raw.path_version("/")),
                          (raw.DELETE_CONTAINER, raw.buffer("/zookeeper")),

@@ -381,10 +381,16 @@ class Player:
                 slot, fresh=how == "fresh", keep_old=how in ("steal", "password", "ahead"),
                 **fields, **extra)
             if how in ("steal", "password"):
-                old = side.slots[slot].connection
-                token = (token, old.read(5))
+                token = (token, side.slots[slot].connection.read(
+                    0.3 if how == "password" and self.rules.is_new(self.sides.index(side)) else 5))
             tokens.append(token)
             connections.append(connection)
+        if how == "password" and self.rules.refused_password([token[1] for token in tokens]):
+            new = self.sides[1 - self.rules.old_side]
+            self.compare_plain(new.slots[slot].connection.call(raw.PING, b"", raw.XID_PING),
+                               (0, None), "connection %d after a wrong password" % slot)
+            new.slots[slot].connection.close()      # both sides go on as after Apache's answer
+            tokens = [token[0] for token in tokens]
         self.compare_plain(*tokens, "connect (%s) of connection %d" % (how, slot))
         for side, connection in zip(self.sides, connections):
             if connection:
@@ -437,10 +443,7 @@ class Player:
         if word == "envi":
             return lines[0], "zookeeper.version" in text
         if word == "dump":
-            tail = text[text.find("ephemeral nodes dump"):text.find("Connections dump")]
-            return lines[0], sorted(re.sub(r"0x[0-9a-f]+", lambda match: str(
-                side.sessions.get(int(match.group(), 16), "?")), line)
-                for line in tail.split("\n")[:2]), sorted(re.findall(r"^\t(/.*)$", tail, re.M))
+            return self.dump_shape(side, text)
         if word == "stat":
             return [re.sub(r"[0-9.]+|0x[0-9a-f]+", "N", line.split(":")[0]) for line in lines
                     if not line.startswith(" /") and "ookeeper version" not in line]
@@ -452,6 +455,29 @@ class Player:
         if word == "wchs":
             return re.sub("[0-9]+", "N", text)
         return text[-1:]
+
+    def dump_shape(self, side, text):
+        """Sections, sessions, and which session owns which ephemerals. Only Apache 3.8 lists an
+        owner whose ephemerals are all gone."""
+        def name(line):
+            return re.sub(r"0x[0-9a-f]+",
+                          lambda match: side.sessions.get(int(match.group(), 16), "?"), line)
+        sections = re.fullmatch(
+            r"SessionTracker dump:\nSession Sets \(\d+\)/\((\d+)\):\n(.*?)"
+            r"ephemeral nodes dump:\nSessions with Ephemerals \((\d+)\):\n(.*?)"
+            r"Connections dump:\nConnections Sets \(\d+\)/\((\d+)\):\n(.*)", text, re.S)
+        if not sections:
+            return text
+        session_count, sessions, owner_count, owners, connection_count, _ = sections.groups()
+        sessions = sorted(name(line) for line in re.findall(r"^\t(0x.*)$", sessions, re.M))
+        owned = {name(owner): sorted(paths.split("\n\t")[1:]) for owner, paths in
+                 re.findall(r"^(0x[0-9a-f]+):((?:\n\t[^\n]*)*)$", owners, re.M)}
+        shape = (int(session_count) == len(sessions), int(owner_count) == len(owned),
+                 connection_count, sessions)
+        empty = [owner for owner, paths in owned.items() if not paths]
+        if empty and self.rules.dump_owners(self.sides.index(side)):
+            owned = {owner: paths for owner, paths in owned.items() if paths}
+        return shape, owned
 
     def play(self, step):
         getattr(self, "play_" + step["do"])(step)

@@ -29,9 +29,32 @@ REASONS = {
     "replay-needs-read":
         "setWatches shows nothing of a node that the connection may not read; 3.8 made up the "
         "event without asking",
+    "odd-path-watchers":
+        "checkWatches and removeWatches of 3.8 walk the parents of the path, which fails (-5) or "
+        "finds nothing for one that does not begin with '/'; 3.9 looks at the path itself",
+    "sync-malformed-utf8":
+        "sync echoes its path: Apache decodes it first, malformed UTF-8 becomes U+FFFD; here the "
+        "bytes come back",
+    "multi-marshalling-zxid":
+        "a multi that breaks off with -5 while it is validated uses up a zxid: Apache logs nothing "
+        "under it (a hole) and answers with the one before; here an error is logged and answered",
+    "password-before-take-over":
+        "a handshake with a wrong password closes the session's connection in Apache, which looks "
+        "at the password later; not here",
+    "dump-owners-without-ephemerals":
+        "dump of 3.8 lists a session as an owner of ephemerals after the last one was deleted",
     "acl-order":
         "the ids that an entry of scheme auth stands for come in no defined order",
 }
+
+
+def is_malformed(path):
+    """Whether these bytes are not UTF-8."""
+    try:
+        (path or b"").decode("utf-8")
+    except UnicodeDecodeError:
+        return True
+    return False
 
 
 class Rules:
@@ -46,6 +69,14 @@ class Rules:
     @property
     def active(self):
         return self.old_side is not None
+
+    def is_new(self, side):
+        return self.active and side != self.old_side
+
+    def refused_password(self, ends):
+        """What the session's connection saw of a handshake with a wrong password, by side."""
+        return self.active and ends[self.old_side] == raw.EOF \
+            and ends[1 - self.old_side] == raw.SILENCE and self.note("password-before-take-over")
 
     def note(self, name):
         assert name in REASONS
@@ -64,13 +95,20 @@ class Rules:
         if opcode == raw.MULTI and set(op["marks"]) & {"bad-flags", "ttl-flag"} \
                 and errors == (0, MARSHALLING):
             return self.note("multi-bad-flags")
+        if opcode == raw.MULTI and errors == (MARSHALLING, MARSHALLING) and old[2] == new[2] - 1:
+            return self.note("multi-marshalling-zxid")
         if old[2] != new[2]:
             return False
         if opcode == raw.EXISTS and errors == (0, NO_AUTH):
             if op.get("watch"):
                 self.phantoms.add((slot, path))
             return self.note("exists-needs-read")
+        if opcode == raw.SYNC and errors == (0, 0) and is_malformed(new[4]):
+            return self.note("sync-malformed-utf8")
         if opcode in (raw.CHECK_WATCHES, raw.REMOVE_WATCHES):
+            if path is not None and not path.startswith("/") \
+                    and old[3] in (MARSHALLING, NO_WATCHER) and new[3] in (0, NO_WATCHER):
+                return self.note("odd-path-watchers")
             if op["watch_type"] in (4, 5) and old[3] == MARSHALLING and new[3] in (0, NO_WATCHER):
                 return self.note("watcher-types-4-and-5")
             if errors == (0, NO_WATCHER):
@@ -91,3 +129,7 @@ class Rules:
         if event[4] and not may_read(path):
             return self.note("replay-needs-read")
         return False
+
+    def dump_owners(self, side):
+        """Whether owners without ephemerals in the dump of that side are known."""
+        return side == self.old_side and self.note("dump-owners-without-ephemerals")

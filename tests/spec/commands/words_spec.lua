@@ -199,7 +199,7 @@ describe("the answers", function()
       .. "Connections dump:\nConnections Sets (2)/(2):\n"
       .. "1 expire at Sun May 24 12:00:04 UTC 2026:\n"
       .. "\tip: /10.0.0.7:47862 sessionId: 0x1000012c4160000\n"
-      .. "1 expire at Sun May 24 12:00:12 UTC 2026:\n\tip: /[::1]:2 sessionId: 0x0\n\n",
+      .. "1 expire at Sun May 24 12:00:12 UTC 2026:\n\tip: /[::1]:2 sessionId: 0x0\n",
       run "dump")
   end)
 
