@@ -105,7 +105,9 @@ class Side:
         zxid = reply.zxid
         record = raw.decode_reply(op["op"], reply.body) if reply.err == 0 else None
         failed = reply.err == -5 or (isinstance(record, list) and record and record[0][0] == -1)
-        if op.get("marks") and op["op"] in raw.WRITES and failed:
+        if op["op"] == raw.MULTI and (reply.err == -5 or (op.get("marks") and failed)):
+            zxid = "*"              # Player.level finds out what it has used up
+        elif op.get("marks") and op["op"] in raw.WRITES and failed:
             if self_consumed:
                 self.burned.append(reply.zxid)
             zxid = "*"
@@ -334,6 +336,11 @@ class Player:
                 got = [self.sort_events(tokens) for tokens in got]
             self.compare(index, [ping], *got, "events of other connections")
 
+    @staticmethod
+    def replies_of(ops, got):
+        """(op, reply of the left, reply of the right) for each."""
+        return zip(ops, *([token for token in tokens if token[0] == "reply"] for tokens in got))
+
     def play_batch(self, step):
         slot, ops = step["slot"], step["ops"]
         self.requests += len(ops)
@@ -353,7 +360,27 @@ class Player:
         if sort:
             got = [self.sort_events(tokens) for tokens in got]
         self.compare(slot, ops, *got, "replies")
+        if not closes and any(op["op"] == raw.MULTI and -5 in [token[3] for token in tokens]
+                              for op, *tokens in self.replies_of(ops, got)):
+            self.level(slot)
         self.settle(slot, sort)
+
+    def level(self, slot):
+        """A multi that ends in -5 uses up a zxid or not, and shows it or not: the next write
+        tells on both sides what has been used up."""
+        zxids = []
+        for side in self.sides:
+            connection = side.slots[slot].connection
+            request = raw.path_version("/zookeeper/nothing to delete")
+            err, _ = connection.call(raw.DELETE, request)
+            self.compare_plain(err, -101, "write after a multi that was refused")
+            side.seen_zxid(connection.last_zxid)
+            zxids.append(side.zxid(connection.last_zxid))
+        if zxids[0] != zxids[1] and self.rules.refused_multi(zxids):
+            side = self.sides[zxids.index(max(zxids))]
+            side.burned.append(side.last_zxid - 1)
+            zxids = [side.zxid(side.last_zxid) for side in self.sides]
+        self.compare_plain(*zxids, "zxid after a multi that was refused")
 
     def play_raw(self, step):
         got = []
