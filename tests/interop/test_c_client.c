@@ -24,14 +24,16 @@
 static int test_count;
 static int test_failures;
 
-static void ok(bool good, const char *name) {
+static void ok(bool good, const char *name)
+{
     test_count++;
     test_failures += good ? 0 : 1;
     printf("%s %d - C client: %s\n", good ? "ok" : "not ok", test_count, name);
     fflush(stdout);
 }
 
-static void is_code(int got, int wanted, const char *name) {
+static void is_code(int got, int wanted, const char *name)
+{
     ok(got == wanted, name);
     if (got != wanted) {
         printf("#   got %d (%s), wanted %d\n", got, zerror(got), wanted);
@@ -52,13 +54,15 @@ struct inbox {
     int last_code;
 };
 
-static void inbox_init(struct inbox *inbox) {
+static void inbox_init(struct inbox *inbox)
+{
     memset(inbox, 0, sizeof *inbox);
     pthread_mutex_init(&inbox->lock, NULL);
     pthread_cond_init(&inbox->changed, NULL);
 }
 
-static void on_event(zhandle_t *handle, int type, int state, const char *path, void *context) {
+static void on_event(zhandle_t *handle, int type, int state, const char *path, void *context)
+{
     struct inbox *inbox = context ? context : (struct inbox *)zoo_get_context(handle);
     pthread_mutex_lock(&inbox->lock);
     if (type == ZOO_SESSION_EVENT) {
@@ -73,7 +77,8 @@ static void on_event(zhandle_t *handle, int type, int state, const char *path, v
 }
 
 /* Waits until *number reaches wanted (or equals it, for states); false when time is up. */
-static bool wait_for(struct inbox *inbox, const int *number, int wanted, bool exactly) {
+static bool wait_for(struct inbox *inbox, const int *number, int wanted, bool exactly)
+{
     struct timespec deadline;
     clock_gettime(CLOCK_REALTIME, &deadline);
     deadline.tv_sec += WAIT_SECONDS;
@@ -87,7 +92,8 @@ static bool wait_for(struct inbox *inbox, const int *number, int wanted, bool ex
 }
 
 static zhandle_t *connect_client(const char *address, struct inbox *inbox,
-                                 const clientid_t *session) {
+                                 const clientid_t *session)
+{
     inbox_init(inbox);
     zhandle_t *handle = zookeeper_init(address, on_event, 10000, session, inbox, 0);
     if (handle == NULL) {
@@ -97,13 +103,15 @@ static zhandle_t *connect_client(const char *address, struct inbox *inbox,
     return handle;
 }
 
-static bool is_connected(struct inbox *inbox) {
+static bool is_connected(struct inbox *inbox)
+{
     return wait_for(inbox, &inbox->session_state, ZOO_CONNECTED_STATE, true);
 }
 
 /* ---- tests ------------------------------------------------------------------------------ */
 
-static void test_nodes(zhandle_t *handle) {
+static void test_nodes(zhandle_t *handle)
+{
     char path[256];
     char data[64];
     int length = sizeof data;
@@ -124,12 +132,15 @@ static void test_nodes(zhandle_t *handle) {
     is_code(zoo_get(handle, ROOT "/null", 0, data, &length, NULL), ZOK, "get of null data");
     ok(length == -1, "null data comes back as null");
     is_code(zoo_create2(handle, ROOT "/s-", "", 0, &ZOO_OPEN_ACL_UNSAFE, ZOO_PERSISTENT_SEQUENTIAL,
-                        path, sizeof path, &stat), ZOK, "create2, sequential");
+                        path, sizeof path, &stat),
+            ZOK, "create2, sequential");
     ok(strcmp(path, ROOT "/s-0000000001") == 0 && stat.czxid != 0, "the suffix has ten digits");
-    is_code(zoo_create(handle, ROOT "/container", "", 0, &ZOO_OPEN_ACL_UNSAFE, ZOO_CONTAINER,
-                       NULL, 0), ZOK, "create of a container");
+    is_code(
+        zoo_create(handle, ROOT "/container", "", 0, &ZOO_OPEN_ACL_UNSAFE, ZOO_CONTAINER, NULL, 0),
+        ZOK, "create of a container");
     is_code(zoo_create_ttl(handle, ROOT "/ttl", "", 0, &ZOO_OPEN_ACL_UNSAFE,
-                           ZOO_PERSISTENT_WITH_TTL, 60000, NULL, 0), ZOK, "create with TTL");
+                           ZOO_PERSISTENT_WITH_TTL, 60000, NULL, 0),
+            ZOK, "create with TTL");
     is_code(zoo_delete(handle, ROOT, -1), ZNOTEMPTY, "delete of a node with children");
     is_code(zoo_delete(handle, ROOT "/null", 0), ZOK, "delete");
     is_code(zoo_exists(handle, ROOT "/null", 0, NULL), ZNONODE, "exists after delete");
@@ -143,7 +154,8 @@ static void test_nodes(zhandle_t *handle) {
             "create with a relative path");
 }
 
-static void test_watches(zhandle_t *handle, zhandle_t *other) {
+static void test_watches(zhandle_t *handle, zhandle_t *other)
+{
     struct inbox inbox;
     char data[64];
     int length = sizeof data;
@@ -152,7 +164,8 @@ static void test_watches(zhandle_t *handle, zhandle_t *other) {
     is_code(zoo_create(other, ROOT "/w", "", 0, &ZOO_OPEN_ACL_UNSAFE, 0, NULL, 0), ZOK,
             "another client creates it");
     ok(wait_for(&inbox, &inbox.event_count, 1, false) && inbox.event_type == ZOO_CREATED_EVENT &&
-           strcmp(inbox.event_path, ROOT "/w") == 0, "the watch tells of the creation");
+           strcmp(inbox.event_path, ROOT "/w") == 0,
+       "the watch tells of the creation");
     is_code(zoo_wget(handle, ROOT "/w", on_event, &inbox, data, &length, NULL), ZOK,
             "get, watched");
     is_code(zoo_set(handle, ROOT "/w", "1", 1, -1), ZOK, "own set");
@@ -173,7 +186,8 @@ static void test_watches(zhandle_t *handle, zhandle_t *other) {
             ZNOWATCHER, "remove_watches without a watch");
 }
 
-static void test_multi(zhandle_t *handle) {
+static void test_multi(zhandle_t *handle)
+{
     char path[256];
     struct Stat stat;
     zoo_op_t ops[4];
@@ -188,11 +202,13 @@ static void test_multi(zhandle_t *handle) {
     zoo_check_op_init(&ops[2], ROOT "/m", 5);
     is_code(zoo_multi(handle, 4, ops, results), ZBADVERSION, "multi that fails at its third part");
     ok(results[0].err == ZOK && results[2].err == ZBADVERSION &&
-           results[3].err == ZRUNTIMEINCONSISTENCY, "the results name the part that failed");
+           results[3].err == ZRUNTIMEINCONSISTENCY,
+       "the results name the part that failed");
     is_code(zoo_exists(handle, ROOT "/m", 0, NULL), ZNONODE, "a failed multi leaves nothing");
 }
 
-static void on_auth(int code, const void *context) {
+static void on_auth(int code, const void *context)
+{
     struct inbox *inbox = (struct inbox *)context;
     pthread_mutex_lock(&inbox->lock);
     inbox->last_code = code;
@@ -201,7 +217,8 @@ static void on_auth(int code, const void *context) {
     pthread_mutex_unlock(&inbox->lock);
 }
 
-static void test_acl(const char *address, zhandle_t *other) {
+static void test_acl(const char *address, zhandle_t *other)
+{
     struct inbox inbox;
     char data[8];
     int length = sizeof data;
@@ -218,7 +235,8 @@ static void test_acl(const char *address, zhandle_t *other) {
     struct Stat stat;
     is_code(zoo_get_acl(handle, ROOT "/private", &acl, &stat), ZOK, "get_acl");
     ok(acl.count == 1 && strcmp(acl.data[0].id.scheme, "digest") == 0 &&
-           strncmp(acl.data[0].id.id, "user:", 5) == 0, "the ACL names the digest of the creator");
+           strncmp(acl.data[0].id.id, "user:", 5) == 0,
+       "the ACL names the digest of the creator");
     deallocate_ACL_vector(&acl);
     is_code(zoo_set_acl(handle, ROOT "/private", 0, &ZOO_READ_ACL_UNSAFE), ZOK, "set_acl");
     length = sizeof data;
@@ -228,7 +246,8 @@ static void test_acl(const char *address, zhandle_t *other) {
 }
 
 /* A child process opens a session, makes an ephemeral node and dies without closing. */
-static bool orphan_session(const char *address, clientid_t *session) {
+static bool orphan_session(const char *address, clientid_t *session)
+{
     int channel[2];
     if (pipe(channel) != 0) {
         return false;
@@ -238,9 +257,9 @@ static bool orphan_session(const char *address, clientid_t *session) {
     if (child == 0) {
         struct inbox inbox;
         zhandle_t *handle = connect_client(address, &inbox, NULL);
-        bool good = is_connected(&inbox) &&
-                    zoo_create(handle, ROOT "/ephemeral", "", 0, &ZOO_OPEN_ACL_UNSAFE,
-                               ZOO_EPHEMERAL, NULL, 0) == ZOK;
+        bool good =
+            is_connected(&inbox) && zoo_create(handle, ROOT "/ephemeral", "", 0,
+                                               &ZOO_OPEN_ACL_UNSAFE, ZOO_EPHEMERAL, NULL, 0) == ZOK;
         good = good && write(channel[1], zoo_client_id(handle), sizeof *session) > 0;
         _exit(good ? 0 : 1);
     }
@@ -252,7 +271,8 @@ static bool orphan_session(const char *address, clientid_t *session) {
     return good && status == 0;
 }
 
-static void test_session(const char *address, zhandle_t *other) {
+static void test_session(const char *address, zhandle_t *other)
+{
     struct inbox inbox;
     clientid_t session;
     struct Stat stat;
@@ -276,7 +296,8 @@ struct pipelined {
     int number;
 };
 
-static void on_set(int code, const struct Stat *stat, const void *context) {
+static void on_set(int code, const struct Stat *stat, const void *context)
+{
     const struct pipelined *request = context;
     struct inbox *inbox = request->inbox;
     pthread_mutex_lock(&inbox->lock);
@@ -289,7 +310,8 @@ static void on_set(int code, const struct Stat *stat, const void *context) {
     pthread_mutex_unlock(&inbox->lock);
 }
 
-static void test_pipelining(zhandle_t *handle) {
+static void test_pipelining(zhandle_t *handle)
+{
     enum { REQUESTS = 2000 };
     static struct pipelined requests[REQUESTS];
     struct inbox inbox;
@@ -299,15 +321,16 @@ static void test_pipelining(zhandle_t *handle) {
             "a node to write to");
     for (int number = 0; number < REQUESTS; number++) {
         requests[number] = (struct pipelined){&inbox, number};
-        refused += zoo_aset(handle, ROOT "/p", "0123456789", 10, number, on_set,
-                            &requests[number]) != ZOK;
+        refused +=
+            zoo_aset(handle, ROOT "/p", "0123456789", 10, number, on_set, &requests[number]) != ZOK;
     }
     ok(refused == 0, "2000 writes without waiting");
     ok(wait_for(&inbox, &inbox.completions, REQUESTS, false), "all of them complete");
     ok(inbox.out_of_order == 0, "in order, each with its own version");
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     struct inbox inbox;
     struct inbox other_inbox;
     if (argc != 2) {
