@@ -396,8 +396,9 @@ class Generator:
 
     def reconnect(self, slot):
         """Leaves the connection in one way and comes back in another."""
-        self.forget(slot)
         how = self.pick(["drop", "drop", "drop", "close", "close", "steal", "password", "ahead"])
+        if how != "ahead":          # which is refused, and leaves the connection as it was
+            self.forget(slot)
         steps = []
         if how == "close":
             op = self.op(raw.CLOSE_SESSION, "closeSession", [], closes=True)
