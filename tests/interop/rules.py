@@ -35,11 +35,12 @@ REASONS = {
     "sync-malformed-utf8":
         "sync echoes its path: Apache decodes it first, malformed UTF-8 becomes U+FFFD; here the "
         "bytes come back",
-    "refused-multi-zxid":
-        "a multi that ends in -5 uses up one zxid here; in Apache one or none",
     "create2-in-a-multi":
         "create2, createContainer and createTTL in a multi are answered as create, without Stat, "
         "by 3.8.0 and 3.8.1 where their flags do not need the type (ZOOKEEPER-4026)",
+    "empty-path-counts-the-root":
+        "getAllChildrenNumber of the path '' (no valid path, but not refused) counts the root as "
+        "its own child in Apache",
     "password-before-take-over":
         "a handshake with a wrong password closes the session's connection in Apache, which looks "
         "at the password later; not here",
@@ -114,6 +115,9 @@ class Rules:
             if op.get("watch"):
                 self.phantoms.add((slot, path))
             return self.note("exists-needs-read")
+        if opcode == raw.GET_ALL_CHILDREN_NUMBER and path == "" and errors == (0, 0) \
+                and old[4] == new[4] + 1:
+            return self.note("empty-path-counts-the-root")
         if opcode == raw.SYNC and errors == (0, 0) and is_malformed(new[4]):
             return self.note("sync-malformed-utf8")
         if opcode in (raw.CHECK_WATCHES, raw.REMOVE_WATCHES):
@@ -128,10 +132,6 @@ class Rules:
                 if opcode == raw.CHECK_WATCHES:
                     return self.note("check-watches-per-connection")
         return False
-
-    def refused_multi(self, zxids):
-        """zxids: of the write after it, by side."""
-        return self.active and abs(zxids[0] - zxids[1]) == 1 and self.note("refused-multi-zxid")
 
     def extra_event(self, side, slot, event, may_read):
         """Whether an event that only one side sent is known. may_read(path) asks the servers."""
