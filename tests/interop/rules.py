@@ -32,9 +32,9 @@ REASONS = {
     "odd-path-watchers":
         "checkWatches and removeWatches of 3.8 walk the parents of the path, which fails (-5) or "
         "finds nothing for one that does not begin with '/'; 3.9 looks at the path itself",
-    "sync-malformed-utf8":
-        "sync echoes its path: Apache decodes it first, malformed UTF-8 becomes U+FFFD; here the "
-        "bytes come back",
+    "sync-echo":
+        "sync answers its path: Apache decodes and encodes it, so that malformed UTF-8 becomes "
+        "U+FFFD and characters above U+FFFF become two surrogates; here the bytes come back",
     "create2-in-a-multi":
         "create2, createContainer and createTTL in a multi are answered as create, without Stat, "
         "by 3.8.0 and 3.8.1 where their flags do not need the type (ZOOKEEPER-4026)",
@@ -58,6 +58,13 @@ def is_malformed(path):
     except UnicodeDecodeError:
         return True
     return False
+
+
+def surrogates(path):
+    """As Apache encodes text: each half of a surrogate pair alone."""
+    units = path.decode("utf-8").encode("utf-16-be")
+    return b"".join(units[at:at + 2].decode("utf-16-be", "surrogatepass").encode(
+        "utf-8", "surrogatepass") for at in range(0, len(units), 2))
 
 
 def same_but_create2(old, new):
@@ -118,8 +125,9 @@ class Rules:
         if opcode == raw.GET_ALL_CHILDREN_NUMBER and path == "" and errors == (0, 0) \
                 and old[4] == new[4] + 1:
             return self.note("empty-path-counts-the-root")
-        if opcode == raw.SYNC and errors == (0, 0) and is_malformed(new[4]):
-            return self.note("sync-malformed-utf8")
+        if opcode == raw.SYNC and errors == (0, 0) \
+                and (is_malformed(new[4]) or old[4] == surrogates(new[4])):
+            return self.note("sync-echo")
         if opcode in (raw.CHECK_WATCHES, raw.REMOVE_WATCHES):
             if path is not None and not path.startswith("/") \
                     and old[3] in (MARSHALLING, NO_WATCHER) and new[3] in (0, NO_WATCHER):
