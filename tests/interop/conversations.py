@@ -324,6 +324,24 @@ def nonsense_in_quota_statistics_does_no_harm(server):
 
 
 @case(new=True)
+def create2_in_a_multi_answers_a_stat(server):
+    connection = raw.connect(server.port)
+    parts = [(raw.CREATE, raw.create("/c", b"")), (raw.CREATE2, raw.create("/c/2", b"xx")),
+             (raw.CREATE_CONTAINER, raw.create("/c/c", b"")),
+             (raw.CREATE2, raw.create("/c/e", b"", flags=1)),
+             (raw.CREATE_TTL, raw.create_ttl("/c/t", b"", raw.OPEN_ACL, 5, 10**6))]
+    answer = ok(connection, raw.MULTI, raw.multi(parts))
+    same([(part[0], part[2]) for part in answer[:-1]],
+         [(raw.CREATE, 0)] + [(raw.CREATE2, 0)] * 4, "types")
+    same([(part[3][0], part[3][1].length, part[3][1].owner) for part in answer[1:-1]],
+         [(b"/c/2", 2, 0), (b"/c/c", 0, 0), (b"/c/e", 0, connection.session), (b"/c/t", 0, 0)],
+         "path, length and owner")
+    for path in ("/c/2", "/c/c", "/c/e", "/c/t", "/c"):
+        ok(connection, raw.DELETE, raw.path_version(path))
+    connection.close_session()
+
+
+@case(new=True)
 def watch_modes_coexist_on_a_path(server):
     connection = raw.connect(server.port)
     path = fresh(connection, "/modes")

@@ -22,7 +22,7 @@ import time
 import generate
 import harness
 import raw
-from rules import Rules
+from rules import REASONS, Rules
 
 CREATES = (raw.CREATE, raw.CREATE2, raw.CREATE_CONTAINER, raw.CREATE_TTL)
 
@@ -627,6 +627,10 @@ def main():
         if harness.missing(kind):
             tap.skip("differential", harness.missing(kind))
             return tap.done()
+    with open(os.path.join(harness.ROOT, "docs", "compatibility.md")) as page:
+        text = page.read()
+    missing = [name for name in REASONS if "`%s`" % name not in text]
+    tap.ok(not missing, "docs/compatibility.md tells of every rule", missing)
     used = {}
     for seed in range(options.seed, options.seed + (1 if options.replay else options.seeds)):
         if options.replay:
