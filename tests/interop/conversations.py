@@ -324,6 +324,42 @@ def nonsense_in_quota_statistics_does_no_harm(server):
 
 
 @case(new=True)
+def quota_statistics_stay_exact(server):
+    connection = raw.connect(server.port)
+    bases = ("/zookeeper/quota/exact", "/zookeeper/quota/exact/inner")
+
+    def limits(base):
+        return base + "/zookeeper_limits"
+
+    def statistics():
+        return [ok(connection, raw.GET_DATA, raw.path_watch(base + "/zookeeper_stats"))[0]
+                for base in bases]
+    fresh(connection, "/exact", b"1")
+    for base in bases:                  # one below the other, which Apache's tools refuse
+        fresh(connection, base)
+        fresh(connection, limits(base), b"count=-1,bytes=-1")
+        fresh(connection, base + "/zookeeper_stats")
+    fresh(connection, "/exact/inner", b"22")
+    fresh(connection, "/exact/inner/node", b"333")
+    same(statistics(), [b"count=3,bytes=6", b"count=2,bytes=5"], "nested")
+    for base in bases:
+        ok(connection, raw.DELETE, raw.path_version(limits(base)))
+    ok(connection, raw.SET_DATA, raw.set_data("/exact/inner/node", b""))
+    same(statistics(), [b"count=3,bytes=6", b"count=2,bytes=5"], "without limits")
+    for base in bases:
+        fresh(connection, limits(base), b"count=-1,bytes=-1")
+    ok(connection, raw.SET_DATA, raw.set_data("/exact/inner", b"4444"))
+    same(statistics(), [b"count=3,bytes=5", b"count=2,bytes=4"], "with limits again")
+    for path in ("/exact/inner/node", "/exact/inner", "/exact"):
+        ok(connection, raw.DELETE, raw.path_version(path))
+    same(statistics(), [b"count=0,bytes=0", b"count=0,bytes=0"], "at the end")
+    for base in reversed(bases):
+        for path in (base + "/zookeeper_stats", limits(base), base):
+            ok(connection, raw.DELETE, raw.path_version(path))
+    connection.close_session()
+
+
+@case(new=True)
 def create2_in_a_multi_answers_a_stat(server):
     connection = raw.connect(server.port)
     parts = [(raw.CREATE, raw.create("/c", b"")), (raw.CREATE2, raw.create("/c/2", b"xx")),
