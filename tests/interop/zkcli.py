@@ -108,7 +108,8 @@ def run_zkcli(port, commands):
 def split(output, count):
     """[(text of each command)], and the events in between as (type, path)."""
     events = re.findall(r"WatchedEvent state:\w+ type:(\w+) path:(\S+)", output)
-    output = re.sub(r"\n?WATCHER::\n\nWatchedEvent .*\n", "", output)
+    # zkCli prints an event in two pieces, between which its other thread may print.
+    output = re.sub(r"\nWATCHER::\n|\nWatchedEvent .*\n", "", output)
     output = output.split("JLine support is disabled\n")[-1]
     texts = []
     for number in range(count):
