@@ -412,6 +412,25 @@ def watches_are_checked_on_the_asking_connection(server):
     other.close_session()
 
 
+@case()
+def events_about_unreadable_nodes_are_kept_back(server):
+    connection, watcher = raw.connect(server.port), raw.connect(server.port)
+    paths = [fresh(connection, path) for path in ("/hidden", "/hidden/a", "/shown")]
+    for path in paths:
+        ok(watcher, raw.ADD_WATCH, raw.buffer(path) + raw.integer(0))
+        ok(watcher, raw.GET_CHILDREN, raw.path_watch(path, 1))
+    for path in ("/hidden", "/hidden/a"):
+        ok(connection, raw.SET_ACL, raw.set_acl(path, [(30, "world", "anyone")]))
+    for path in ("/hidden", "/shown"):
+        ok(connection, raw.SET_DATA, raw.set_data(path, b"x"))
+    for path in ("/hidden/a", "/hidden", "/shown"):
+        ok(connection, raw.DELETE, raw.path_version(path))
+    ok(watcher, raw.PING, xid=raw.XID_PING)
+    same([event[1:] for event in watcher.events], [(3, 3, b"/shown"), (2, 3, b"/shown")], "events")
+    connection.close_session()
+    watcher.close_session()
+
+
 @case(new=True)
 def exists_asks_for_read(server):
     connection = raw.connect(server.port)
