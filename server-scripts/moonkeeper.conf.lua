@@ -114,7 +114,8 @@ return {
 
   -- Sessions ----------------------------------------------------------------------------------
 
-  -- The number of this server: the high byte of the ids of its sessions. From 0 to 255.
+  -- The number of this server: the high byte of the ids of its sessions. 255 marks TTL nodes.
+  -- From 0 to 254.
   -- id = 1,
 
   -- The base unit of time: the bounds of session timeouts follow from it. From 1 to 1000000
@@ -133,7 +134,7 @@ return {
   -- that has some.
   -- extended_types = true,
 
-  -- Writes beyond a hard quota are refused. Soft quotas only log a line.
+  -- Writes beyond a hard quota are refused. A soft quota has no effect in this version.
   -- enforce_quota = false,
 
   -- How often empty containers and expired TTL nodes are looked for. In ms.

@@ -13,7 +13,7 @@ moonkeeper is up. Any ZooKeeper client can use {address}; in another terminal, t
 
   python3    from kazoo.client import KazooClient
              zk = KazooClient("{address}"); zk.start()
-             zk.create("/greeting", b"hello"); print(zk.get("/greeting"))
+             zk.ensure_path("/greeting"); print(zk.get("/greeting"))
   zkCli      /usr/share/zookeeper/bin/zkCli.sh -server {address}
   look       echo srvr | nc {host} {port}
              echo mntr | nc {host} {port}

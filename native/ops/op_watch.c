@@ -62,21 +62,25 @@ static void tell(struct op_read *read, int32_t event_type, struct mk_bytes path,
                  node ? znode_acl(node) : ACL_OPEN_UNSAFE);
 }
 
-static void set_data_watches(struct op_read *read, const struct mk_bytes_vector *paths,
-                             int64_t relative_zxid)
+/* Data and child watches: what changed since the client looked is told, the rest is watched. */
+static void set_one_shot_watches(struct op_read *read, const struct mk_bytes_vector *paths,
+                                 int64_t relative_zxid, enum watch_mode mode)
 {
+    bool is_data = mode == WATCH_DATA;
+    int32_t changed = is_data ? MK_EVENT_NODE_DATA_CHANGED : MK_EVENT_NODE_CHILDREN_CHANGED;
     for (int32_t i = 0; i < paths->count; i++) {
         struct mk_bytes path = paths->items[i];
         const struct znode *node = tree_find(read->tree, path);
-        struct mk_stat stat;
-        if (node)
-            tree_stat(read->tree, node, &stat);
-        if (!node)
+        if (!node) {
             tell(read, MK_EVENT_NODE_DELETED, path, NULL);
-        else if (stat.mzxid > relative_zxid)
-            tell(read, MK_EVENT_NODE_DATA_CHANGED, path, node);
+            continue;
+        }
+        struct mk_stat stat;
+        tree_stat(read->tree, node, &stat);
+        if ((is_data ? stat.mzxid : stat.pzxid) > relative_zxid)
+            tell(read, changed, path, node);
         else
-            add(read, path, WATCH_DATA);
+            add(read, path, mode);
     }
 }
 
@@ -88,24 +92,6 @@ static void set_exist_watches(struct op_read *read, const struct mk_bytes_vector
             tell(read, MK_EVENT_NODE_CREATED, paths->items[i], node);
         else
             add(read, paths->items[i], WATCH_DATA);
-    }
-}
-
-static void set_child_watches(struct op_read *read, const struct mk_bytes_vector *paths,
-                              int64_t relative_zxid)
-{
-    for (int32_t i = 0; i < paths->count; i++) {
-        struct mk_bytes path = paths->items[i];
-        const struct znode *node = tree_find(read->tree, path);
-        struct mk_stat stat;
-        if (node)
-            tree_stat(read->tree, node, &stat);
-        if (!node)
-            tell(read, MK_EVENT_NODE_DELETED, path, NULL);
-        else if (stat.pzxid > relative_zxid)
-            tell(read, MK_EVENT_NODE_CHILDREN_CHANGED, path, node);
-        else
-            add(read, path, WATCH_CHILD);
     }
 }
 
@@ -129,9 +115,9 @@ static int set_watches_read(struct op_read *read, int32_t op, struct mk_reader *
         !list_is_complete(&request.persistent_watches) ||
         !list_is_complete(&request.persistent_recursive_watches))
         return MK_ERR_MARSHALLING;
-    set_data_watches(read, &request.data_watches, request.relative_zxid);
+    set_one_shot_watches(read, &request.data_watches, request.relative_zxid, WATCH_DATA);
     set_exist_watches(read, &request.exist_watches);
-    set_child_watches(read, &request.child_watches, request.relative_zxid);
+    set_one_shot_watches(read, &request.child_watches, request.relative_zxid, WATCH_CHILD);
     for (int32_t i = 0; i < request.persistent_watches.count; i++)
         add(read, request.persistent_watches.items[i], WATCH_PERSISTENT);
     for (int32_t i = 0; i < request.persistent_recursive_watches.count; i++)

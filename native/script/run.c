@@ -144,14 +144,24 @@ static void tell_started(lua_State *L, const struct host *host, int on_started)
 static int start(lua_State *L, struct host *host, struct server_error *error)
 {
     struct server_options options;
+    uint64_t seed;
+    int code = uv_random(NULL, NULL, &seed, sizeof seed, 0, NULL);
+    if (code) {
+        error->code = code;
+        snprintf(error->text, sizeof error->text,
+                 "the system gives no random numbers (%s); without them clients could choose keys "
+                 "that slow the tables down",
+                 uv_strerror(code));
+        return code;
+    }
     config_read(L, 1, &options);
     char *words = join_words(L, 2);
-    uv_random(NULL, NULL, &options.replica.seed, sizeof options.replica.seed, 0, NULL);
+    options.replica.seed = seed;
     options.replica.command_words = words;
     options.replica.trace = logger_trace(host->script->logger);
     struct server_callbacks callbacks = {
         .context = host, .command = commands_run, .stopped = on_stopped};
-    int code = server_start(&host->script->loop, &options, &callbacks, &host->server, error);
+    code = server_start(&host->script->loop, &options, &callbacks, &host->server, error);
     config_fini(&options);
     mk_free(words);
     return code;

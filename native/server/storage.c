@@ -12,6 +12,7 @@
 #include "server/store_ahead.h"
 #include "server/store_filter.h"
 #include "server/store_posix.h"
+#include "tree/snapshot.h"
 #include "wire/errors.gen.h"
 
 #include <dirent.h>
@@ -231,9 +232,16 @@ static int recover(struct server *server, struct log_recover_result *result,
     int code = log_recover(&stores, &options, &calls, &restoring, result, &report, cause);
     trace_report(server, &report);
     log_report_fini(&report);
-    if (code == 0)
-        trace_result(server, result, started_ns);
-    return code;
+    if (code != 0)
+        return code;
+    trace_result(server, result, started_ns);
+    uint64_t dangling = tree_dangling_acls(replica_tree(server->replica));
+    if (dangling > 0)
+        mk_trace(server->trace, MK_LEVEL_WARN, "recovery",
+                 "%llu znodes name an ACL that neither snapshot nor log has (a snapshot of an old "
+                 "Apache server); only the super user may use them: set their ACL anew",
+                 (unsigned long long)dangling);
+    return 0;
 }
 
 static int open_log(struct server *server, const struct txnlog_tail *tail, struct log_error *cause)

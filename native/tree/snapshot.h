@@ -34,7 +34,7 @@ struct tree_loader *tree_loader_begin(struct tree *tree);
 int tree_loader_feed(struct tree_loader *loader, const uint8_t *data, size_t size, size_t *consumed,
                      const char **reason);
 /* Ends loading; the tree then is usable only if feed returned 1 (else it may be loaded again or
- * freed). The log is replayed next, then comes tree_load_finish. Dangling ACL references are
+ * freed). Then come tree_load_finish and the replay of the log. Dangling ACL references are
  * left for replay to mend; tree_dangling_acls counts the nodes that have one now. */
 void tree_loader_end(struct tree_loader *loader);
 uint64_t tree_dangling_acls(const struct tree *tree);

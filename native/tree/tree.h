@@ -142,8 +142,8 @@ bool tree_quota_find(const struct tree *tree, struct mk_bytes path, struct mk_by
                      struct tree_quota *quota, int64_t *used_count, int64_t *used_bytes,
                      bool *valid);
 
-/* After a load and its replay: rewrites the stats nodes below /zookeeper/quota, and makes the
- * system nodes that an old snapshot may lack. */
+/* After a snapshot was loaded, before or after the log is replayed: rewrites the stats nodes below
+ * /zookeeper/quota, and makes the system nodes that an old snapshot may lack. */
 void tree_load_finish(struct tree *tree);
 /* Checks every invariant (links, counts, digest, table); MK_ASSERTs. For tests and the
  * simulator: O(znodes). */

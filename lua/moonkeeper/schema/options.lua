@@ -216,8 +216,9 @@ M.sections = {
   {
     title = "Sessions",
     {
-      name = "id", type = "integer", c = "replica.server_id", default = 1, min = 0, max = 255,
-      doc = "The number of this server: the high byte of the ids of its sessions.",
+      name = "id", type = "integer", c = "replica.server_id", default = 1, min = 0, max = 254,
+      doc = "The number of this server: the high byte of the ids of its sessions. 255 marks TTL " ..
+        "nodes.",
       zoo = { "myid", convert = "myid" },
     },
     {
@@ -257,7 +258,7 @@ M.sections = {
     {
       name = "enforce_quota", type = "boolean", c = "replica.operations.enforce_quota",
       default = false,
-      doc = "Writes beyond a hard quota are refused. Soft quotas only log a line.",
+      doc = "Writes beyond a hard quota are refused. A soft quota has no effect in this version.",
       zoo = { "enforceQuota", convert = "boolean" },
     },
     {

@@ -278,8 +278,8 @@ function Reader:myid()
   end
   local path = directory .. "/myid"
   local number = integer(text:match("^%s*(.-)%s*$"))
-  if not number or number < 0 or number > 255 then
-    self.problems[#self.problems + 1] = { file = path, text = "must hold a number from 0 to 255" }
+  if not number or number < 0 or number > 254 then
+    self.problems[#self.problems + 1] = { file = path, text = "must hold a number from 0 to 254" }
     return
   end
   self:set("id", number)

@@ -360,8 +360,8 @@ describe("myid", function()
   end)
 
   it("must hold a number that fits", function()
-    for _, text in ipairs { "x", "", "256", "-1", "1 2" } do
-      assert.are.equal("/data/myid: must hold a number from 0 to 255",
+    for _, text in ipairs { "x", "", "255", "-1", "1 2" } do
+      assert.are.equal("/data/myid: must hold a number from 0 to 254",
         problem_of("", { ["/data/myid"] = text }))
     end
   end)

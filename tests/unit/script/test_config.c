@@ -115,7 +115,7 @@ static void test_ranges_fit(void **state)
                  "return values",
                  bounds[i]);
         read_options(script, text, &options);
-        assert_int_equal(options.replica.server_id, i == 0 ? 0 : 255);
+        assert_int_equal(options.replica.server_id, i == 0 ? 0 : 254);
         assert_true(options.replica.tick_time_ms > 0);
         config_fini(&options);
     }
