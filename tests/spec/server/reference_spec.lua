@@ -33,8 +33,8 @@ describe("the reference of options", function()
         assert.are.equal(reference.option(row.name), reference.option(row.zoo[1]))
       end
     end
-    assert.are.equal("enforce_quota\n\n  Writes beyond a hard quota are refused. Soft quotas only "
-      .. "log a line.\n\n  value     true or false\n  default   false\n  zoo.cfg   enforceQuota\n",
+    assert.are.equal("enforce_quota\n\n  Writes beyond a hard quota are refused. "
+      .. "A soft quota has no effect in this version.\n\n  value     true or false\n  default   false\n  zoo.cfg   enforceQuota\n",
       reference.option "enforce_quota")
     assert.is_nil(reference.option "frobnicate")
   end)
