@@ -164,8 +164,9 @@ return {
   -- Clients may authenticate with scheme digest (user and password).
   -- digest_auth = true,
 
-  -- Who authenticates as user super with this password may do everything. The value is "super:"
-  -- and the base64 of the SHA-1 of "super:PASSWORD".
+  -- Who authenticates by digest as this user with this password may do everything. The value is
+  -- "USER:" and the base64 of the SHA-1 of "USER:PASSWORD", where USER is any name, mostly
+  -- super.
   -- super_digest = "super:...", -- an example
 
   -- Everyone may do everything, whatever the ACLs say. To get at data whose owner is lost.
@@ -209,4 +210,11 @@ return {
     -- stopped likewise. At least 1 << 20 (bytes).
     -- lua_memory_bytes = 64 << 20,
   },
+
+  -- Ensemble (this version runs one server) ---------------------------------------------------
+
+  -- The members of an ensemble by their ids, each with the addresses for the leader's data and
+  -- for elections. This version runs one server alone: it accepts one member at most, and
+  -- ignores it.
+  -- servers = { [1] = { quorum = "127.0.0.1:2881", election = "127.0.0.1:3881" } }, -- an example
 }

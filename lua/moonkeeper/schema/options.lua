@@ -15,6 +15,9 @@
 --   doc       one or more sentences, plain ASCII
 --   c         member of struct server_options (native/server/server.h) that it sets
 --   example   a value for the sample when there is no default
+--   example_code  the same as Lua code, where the value is a table of tables
+--   warning   { value, text }: with this value each start prints the line; the text says the effect
+--             and what to do
 --   zoo       the key of a zoo.cfg: { key, convert =, apache =, only = }. `apache` is Apache's
 -- default
 --             where it differs from ours: it holds when a zoo.cfg does not say. See zoo_cfg.lua
@@ -52,6 +55,8 @@ M.sections = {
       name = "force_sync", type = "boolean", c = "force_sync", default = true,
       doc = "A write is acknowledged only when it is on stable storage. False loses " ..
         "acknowledged writes when the machine crashes.",
+      warning = { false, "replies do not wait for the disk, and a power cut loses writes that " ..
+        "were acknowledged; take it out unless all data may be lost" },
       zoo = { "forceSync", convert = "unless_no" },
     },
     {
@@ -113,6 +118,8 @@ M.sections = {
       name = "trust_empty_snapshot", type = "boolean", c = "trust_empty_snapshot", default = false,
       doc = "Starts from logs alone when there is no snapshot. For directories of ZooKeeper " ..
         "3.4, for one start: otherwise a lost snapshot would look like lost data.",
+      warning = { true, "logs without any snapshot are taken for all there was, so a lost " ..
+        "snapshot is not noticed; take it out after this start" },
       zoo = { "snapshot.trust.empty", convert = "boolean" },
     },
     {
@@ -121,6 +128,8 @@ M.sections = {
       doc = "Drops a damaged last record of the log that may or may not have been " ..
         "acknowledged, instead of refusing to start. For one start, after reading what " ..
         "`moonkeeper check` says.",
+      warning = { true, "a write that was acknowledged may be dropped; take it out after this " ..
+        "start" },
     },
   },
   {
@@ -312,15 +321,20 @@ M.sections = {
     {
       name = "super_digest", type = "string", c = "replica.super_digest", secret = true,
       example = "super:...",
-      pattern = "^super:[%w+/]+=*$", pattern_text = '"super:" and base64(sha1("super:PASSWORD"))',
-      doc = "Who authenticates as user super with this password may do everything. The value " ..
-        'is "super:" and the base64 of the SHA-1 of "super:PASSWORD".',
+      pattern = "^[^:%c]+:" .. ("[%w+/]"):rep(26) .. "[AEIMQUYcgkosw048]=$",
+      pattern_text = '"USER:" and the base64 of the SHA-1 of "USER:PASSWORD", 28 characters ' ..
+        "that end in =: printf %s USER:PASSWORD | openssl dgst -sha1 -binary | base64",
+      doc = "Who authenticates by digest as this user with this password may do everything. The " ..
+        'value is "USER:" and the base64 of the SHA-1 of "USER:PASSWORD", where USER is any ' ..
+        "name, mostly super.",
       zoo = { "DigestAuthenticationProvider.superDigest" },
     },
     {
       name = "skip_acl", type = "boolean", c = "replica.operations.skip_acl", default = false,
       doc = "Everyone may do everything, whatever the ACLs say. To get at data whose owner is " ..
         "lost.",
+      warning = { true, "everyone who can connect may read, change and delete everything, " ..
+        "whatever the ACLs say; take it out once the data has an owner again" },
       zoo = { "skipACL", convert = "if_yes" },
     },
   },
@@ -380,7 +394,10 @@ M.sections = {
     title = "Ensemble (this version runs one server)",
     {
       name = "servers", type = "servers",
-      doc = "The members of an ensemble. This version accepts one at most, and ignores it.",
+      example_code = '{ [1] = { quorum = "127.0.0.1:2881", election = "127.0.0.1:3881" } }',
+      doc = "The members of an ensemble by their ids, each with the addresses for the leader's " ..
+        "data and for elections. This version runs one server alone: it accepts one member at " ..
+        "most, and ignores it.",
     },
     {
       name = "init_limit_ticks", type = "integer", ensemble = true,

@@ -6,6 +6,28 @@ local nearest = require "moonkeeper.server.nearest"
 
 local M = {}
 
+-- What a terminal would obey instead of showing: control bytes, and those of 8-bit terminals as
+-- UTF-8 has them.
+local function escape_byte(character)
+  return (character:gsub(".", function(byte)
+    return ("\\x%02x"):format(byte:byte())
+  end))
+end
+
+---A line of text for a log or a terminal: control bytes written out.
+---@param text string
+---@return string
+function M.printable(text)
+  return (text:gsub("%c", escape_byte):gsub("\xc2[\x80-\x9f]", escape_byte))
+end
+
+---A name out of a file in an error message: short, on one line.
+---@param name string
+---@return string
+function M.name(name)
+  return M.printable(#name > 60 and name:sub(1, 57) .. "..." or name)
+end
+
 ---A value in an error message: short, on one line.
 ---@param value any
 ---@return string
@@ -21,6 +43,20 @@ function M.show(value)
     return tostring(value)
   end
   return "a " .. kind
+end
+
+---What may be said of a password's digest that is not of the right form: the user at most.
+---@param value any
+---@return string
+function M.show_digest(value)
+  if type(value) ~= "string" then
+    return "a " .. type(value)
+  end
+  local user, digest = value:match("^([%w_.@-]+):(.*)$")
+  if not user or #user > 40 then
+    return ("a text of %d characters"):format(#value)
+  end
+  return ('"%s:" and %d characters'):format(user, #digest)
 end
 
 local function with_unit(row)
@@ -200,8 +236,13 @@ function M.servers(value)
     return nil, "must be a table of servers by id"
   end
   local count = 0
-  for _ in pairs(value) do
+  for id, member in pairs(value) do
     count = count + 1
+    if math.type(id) ~= "integer" or id < 0 or id > 254 then
+      return nil, "must be a table by id, a number from 0 to 254, not " .. M.show(id)
+    elseif type(member) ~= "table" then
+      return nil, ("must have a table as member %d, not %s"):format(id, M.show(member))
+    end
   end
   if count > 1 then
     return nil, "must have one member at most: ensembles come with a later version"

@@ -29,7 +29,7 @@ local Problems = {}
 Problems.__index = Problems
 
 function Problems:add(where, line, format, ...)
-  self[#self + 1] = { file = where, line = line, text = format:format(...) }
+  self[#self + 1] = { file = where, line = line, text = check.printable(format:format(...)) }
 end
 
 ---One line per problem, in the order of lines: "file:12: what is wrong".
@@ -111,8 +111,9 @@ local function flatten(raw, problems, place)
         end
       end
     elseif key:find("^limits%.") then
-      problems:add(place.file, nil, "%s is written in the table limits: limits = { %s = ... }", key,
-        key:match("%.(.*)"))
+      problems:add(place.file, place.line(key),
+        "%s is written in the table limits: limits = { %s = ... }", check.name(key),
+        check.name(key:match("%.(.*)")))
     else
       flat[key] = value
     end
@@ -128,7 +129,8 @@ local function report_unknown(flat, problems, place)
         "%s are not supported by this version, take the option %s out", options.later[name], name)
     elseif not row then
       problems:add(place.file_of(name), place.line(name), "there is no option %s (value %s)%s",
-        name, is_secret(name) and "not shown" or check.show(flat[name]), unknown_hint(name))
+        check.name(name), is_secret(name) and "not shown" or check.show(flat[name]),
+        unknown_hint(name))
     elseif row.ensemble then
       problems:add(place.file_of(name), place.line(name),
         "%s is for ensembles, which come with a later version; this one runs a single server", name)
@@ -173,7 +175,8 @@ local function check_values(flat, problems, place, context)
     if value ~= nil and not row.ensemble then
       local good, wish = check[row.type](value, row, context)
       if good == nil then
-        local shown = row.secret and "not of the right form" or check.show(value)
+        local shown = row.secret and "not of the right form: it is " .. check.show_digest(value) or
+          check.show(value)
         problems:add(place.file_of(name), place.line(name), "%s is %s, but %s", place.label(name),
           shown, wish)
       else
@@ -189,6 +192,20 @@ local function check_values(flat, problems, place, context)
     end
   end
   return values
+end
+
+-- What is allowed, but must not be left on by accident: a line each.
+local function warnings(values, place)
+  local lines = {}
+  for _, row in ipairs(options.list) do
+    if row.warning and values[row.name] == row.warning[1] then
+      local line = place.line(row.name)
+      local where = place.file_of(row.name) .. (line and ":" .. line or "")
+      lines[#lines + 1] = ("%s: WARNING: %s is %s: %s"):format(where, place.label(row.name),
+        check.show(row.warning[1]), row.warning[2])
+    end
+  end
+  return lines
 end
 
 -- The value of a Lua expression without variables, or nil.
@@ -244,6 +261,7 @@ end
 ---  label: (fun(name: string): string)? }
 ---@return table? values by full name
 ---@return moonkeeper.Problem[] problems empty when there are values
+---@return string[]? warnings lines about values that are dangerous
 function M.check(raw, context)
   local problems = setmetatable({}, Problems)
   local place = { file = context.file, line = context.line, label = context.label }
@@ -270,7 +288,7 @@ function M.check(raw, context)
   if #problems > 0 then
     return nil, problems
   end
-  return values, problems
+  return values, problems, warnings(values, place)
 end
 
 local function read_file(path)
@@ -287,7 +305,8 @@ local function read_file(path)
 end
 
 local function one_problem(path, line, text)
-  return setmetatable({ { file = path, line = math.tointeger(line), text = text } }, Problems)
+  return setmetatable({ { file = path, line = math.tointeger(line), text =
+    check.printable(text) } }, Problems)
 end
 
 local function add_memory_note(notes, values, path)
@@ -304,7 +323,7 @@ local function load_lua(path, text, context)
     return nil, one_problem(path, line, message)
   end
   local masked = source.mask(text)
-  local values, problems = M.check(raw, {
+  local values, problems, notes = M.check(raw, {
     file = path,
     words = context.words,
     overrides = context.overrides,
@@ -315,9 +334,8 @@ local function load_lua(path, text, context)
   if not values then
     return nil, problems
   end
-  local notes = {}
   if values.servers and next(values.servers) then
-    notes[1] = path .. ": servers names one member: ignored, a single server needs no list"
+    notes[#notes + 1] = path .. ": servers names one member: ignored, a single server needs no list"
   end
   add_memory_note(notes, values, path)
   return { values = values, notes = notes, file = path, kind = "lua" }
@@ -342,7 +360,7 @@ local function load_zoo(path, text, context)
   local zoo = zoo_cfg.read(text, path, { words = context.words, read_file = context.read_file or
     read_file })
   local problems = setmetatable(zoo.problems, Problems)
-  local values, more = M.check(zoo.values, {
+  local values, more, warned = M.check(zoo.values, {
     file = path,
     words = context.words,
     overrides = context.overrides,
@@ -358,6 +376,7 @@ local function load_zoo(path, text, context)
     return nil, problems
   end
   local notes = notes_in_force(zoo, context.overrides)
+  table.move(warned or {}, 1, #(warned or {}), #notes + 1, notes)
   add_memory_note(notes, values, path)
   return { values = values, notes = notes, file = path, kind = "zoo.cfg" }
 end

@@ -94,6 +94,12 @@ function M.option(name)
   if row.example ~= nil then
     lines[#lines + 1] = "  example   " .. row.name:match("[^.]+$") .. " = " ..
       sample.literal(row.example)
+  elseif row.example_code then
+    lines[#lines + 1] = "  example   " .. row.name .. " = " .. row.example_code
+  end
+  if row.warning then
+    sample.wrap(("WARNING when it is %s: %s."):format(sample.literal(row.warning[1]),
+      row.warning[2]), "  ", lines)
   end
   if zoo(row) then
     lines[#lines + 1] = "  zoo.cfg   " .. zoo(row)

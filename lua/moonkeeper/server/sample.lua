@@ -103,9 +103,10 @@ local function add_option(row, indent, lines)
   if value == nil then
     value = row.example
   end
-  local code = value ~= nil and M.literal(value) or row.default_text
+  local code = value ~= nil and M.literal(value) or row.example_code or row.default_text
   local off = SHOWN[row.name] and "" or "-- "
-  local note = off ~= "" and row.default == nil and row.example ~= nil and " -- an example" or ""
+  local note = off ~= "" and row.default == nil and
+    (row.example ~= nil or row.example_code) and " -- an example" or ""
   lines[#lines + 1] = ("%s%s%s = %s,%s"):format(indent, off, name, code, note)
 end
 
@@ -123,7 +124,7 @@ local function add_section(section, lines)
     end
     if group then
       table.insert(nested[group], row)
-    elseif not row.ensemble and row.type ~= "servers" then
+    elseif not row.ensemble then
       lines[#lines + 1] = ""
       add_option(row, "  ", lines)
     end
@@ -143,7 +144,7 @@ end
 
 local function has_options(section)
   for _, row in ipairs(section) do
-    if not row.ensemble and row.type ~= "servers" then
+    if not row.ensemble then
       return true
     end
   end

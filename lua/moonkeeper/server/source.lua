@@ -30,8 +30,13 @@ function M.mask(text)
     end
     keep(start - 1)
     local level = text:match("^%-%-%[(=*)%[", start) or text:match("^%[(=*)%[", start)
+    local _, quoted = text:match("^%[%s*([\"'])[%w_.]+()%1%s*%]%s*=", start)
     local quote = text:match("^[\"']", start)
-    if level then
+    if quoted then -- ["name"] = value: the name stays
+      hide(text:find("[\"']", start))
+      keep(quoted - 1)
+      hide((text:find("]", quoted, true)))
+    elseif level then
       local _, last = text:find("]" .. level .. "]", start, true)
       hide(last or #text)
     elseif text:find("^%-%-", start) then
@@ -59,6 +64,10 @@ end
 ---@return integer?
 function M.line(masked, name)
   local position = 1
+  local whole = masked:match("%f[%w_.]()" .. name:gsub("%p", "%%%0") .. "%f[^%w_.]%s*=[^=]")
+  if whole and name:find(".", 1, true) then -- written in brackets, with its dot
+    return select(2, masked:sub(1, whole):gsub("\n", "\n")) + 1
+  end
   for part in name:gmatch("[^.]+") do
     local found
     for start, after in masked:gmatch("%f[%w_]()" .. part:gsub("%p", "%%%0") .. "%f[^%w_]%s*=()") do

@@ -26,12 +26,13 @@ local Reader = {}
 Reader.__index = Reader
 
 function Reader:problem(line, format, ...)
-  self.problems[#self.problems + 1] = { file = self.file, line = line, text = format:format(...) }
+  self.problems[#self.problems + 1] = { file = self.file, line = line, text =
+    check.printable(format:format(...)) }
 end
 
 function Reader:note(line, format, ...)
   local place = line and ("%s:%d"):format(self.file, line) or self.file
-  self.notes[#self.notes + 1] = place .. ": " .. format:format(...)
+  self.notes[#self.notes + 1] = place .. ": " .. check.printable(format:format(...))
 end
 
 -- A note that only holds while option `name` is as the file says, not overridden.
@@ -129,7 +130,8 @@ function convert.words(text, reader, line)
     elseif known[word] then
       words[#words + 1] = word
     elseif word ~= "" then
-      reader:note(line, "4lw.commands.whitelist: ignored %s, there is no such word%s", word,
+      reader:note(line, "4lw.commands.whitelist: ignored %s, there is no such word%s",
+        check.name(word),
         nearest.hint(word, reader.context.words))
     end
   end
@@ -162,16 +164,25 @@ local function bracketed(host)
   return host:find(":", 1, true) and not host:find("^%[") and "[" .. host .. "]" or host
 end
 
+local wildcards <const> = { ["0.0.0.0"] = true, ["::"] = true, ["[::]"] = true, ["::0"] = true,
+  ["0:0:0:0:0:0:0:0"] = true }
+
 -- clientPort and clientPortAddress become client_address.
 function Reader:client_address()
   local port, port_line = self.values.client_address, self.lines.client_address
   local host = self.special["clientPortAddress"]
-  if host and not port then
+  if host and not port and not self.refused_port then
     self:problem(host.line, "clientPortAddress is set, but clientPort is not")
   elseif not port and not self.refused_port then
     self:problem(nil, "clientPort is missing: where shall clients connect?")
   elseif port and host then
     self:set("client_address", ("%s:%d"):format(bracketed(host.value), port), port_line)
+    if wildcards[host.value] then
+      self:note_about("client_address", host.line,
+        "WARNING: clientPortAddress is %s: clients can connect from everywhere; say " ..
+        "clientPortAddress=127.0.0.1, or the address of one network, unless a firewall decides",
+        host.value)
+    end
   elseif port then
     local all = self.context.exists("/proc/net/if_inet6") and "[::]" or "0.0.0.0"
     self:set("client_address", ("%s:%d"):format(all, port), port_line)
@@ -292,6 +303,7 @@ function Reader:honour(row, entry)
     self:set(row.name, value, entry.line)
   elseif wish ~= false then
     self:problem(entry.line, "%s is %s, but %s", entry.key, shown(entry), wish)
+    self.refused_port = self.refused_port or row.name == "client_address"
   end
 end
 
@@ -338,13 +350,13 @@ function Reader:entry(entry)
   local found = zoo_keys.find(key)
   if not found then
     self.unknown = self.unknown + 1
-    self:problem(entry.line, "there is no key %s (value %s)%s", entry.key, shown(entry),
+    self:problem(entry.line, "there is no key %s (value %s)%s", check.name(entry.key), shown(entry),
       self.unknown <= HINTS_MAX and unknown_hint(key) or "")
   elseif found.kind == "ignored" then
-    self:note(entry.line, "%s: ignored, %s", entry.key, found.why)
+    self:note(entry.line, "%s: ignored, %s", check.name(entry.key), found.why)
   elseif found.kind == "refused" then
     if not is_harmless(entry.value, found.harmless) then
-      self:problem(entry.line, "%s is %s: %s", entry.key, shown(entry), found.why)
+      self:problem(entry.line, "%s is %s: %s", check.name(entry.key), shown(entry), found.why)
     end
     self.refused_port = self.refused_port or key == "secureClientPort"
   elseif key:find("^server%.") then

@@ -93,6 +93,44 @@ describe("config of a Lua script", function()
     assert.is_true(#message < 200)
   end)
 
+  it("shows the names of unknown options safely", function()
+    local _, message = load_text(option('["a\\27[2J\\n\\u{9b}1m"] = 1'))
+    assert.are.equal("server.lua: there is no option a\\x1b[2J\\x0a\\xc2\\x9b1m (value 1)", message)
+    _, message = load_text(option('[("x"):rep(1000)] = 1'))
+    assert.is_true(#message < 150)
+    _, message = load_text('error("a\\27[2Jb", 0)')
+    assert.is_nil(message:find("%c"), message)
+  end)
+
+  it("finds the line of an option in brackets", function()
+    fails(option '["tick_time_ms"] = 0', "server.lua:3: tick_time_ms is 0, "
+      .. "but must be an integer from 1 to 1000000 (ms)")
+    fails(option "[ 'frobnicate' ]=5", "server.lua:3: there is no option frobnicate (value 5)")
+  end)
+
+  it("warns of what is dangerous to leave on", function()
+    local _, loaded = load_text(option 'skip_acl = true,\n  force_sync = false')
+    assert.are.equal(2, #loaded.notes)
+    local notes = table.concat(loaded.notes, "\n")
+    assert.is_truthy(notes:find("server.lua:4: WARNING: force_sync is false: replies do not wait "
+      .. "for the disk", 1, true), notes)
+    assert.is_truthy(notes:find("server.lua:3: WARNING: skip_acl is true: everyone who can "
+      .. "connect may read, change and delete everything", 1, true), notes)
+    _, loaded = load_text(option 'skip_acl = true', { "skip_acl=false",
+      "trust_empty_snapshot=true" })
+    assert.are.equal(1, #loaded.notes)
+    assert.is_truthy(loaded.notes[1]:find("^%-%-set trust_empty_snapshot=true: WARNING: "))
+    _, loaded = load_text(option "")
+    assert.are.same({}, loaded.notes)
+  end)
+
+  it("wants members of servers that are tables", function()
+    fails(option "servers = { 5 }", "server.lua:3: servers is a table, "
+      .. "but must have a table as member 1, not 5")
+    fails(option "servers = { a = {} }", "server.lua:3: servers is a table, "
+      .. 'but must be a table by id, a number from 0 to 254, not "a"')
+  end)
+
   it("checks ranges, and takes whole floats", function()
     fails(option "tick_time_ms = 0", "server.lua:3: tick_time_ms is 0, "
       .. "but must be an integer from 1 to 1000000 (ms)")
@@ -190,8 +228,22 @@ describe("config of a Lua script", function()
   it("checks the super digest without showing it", function()
     local _, message = load_text(option 'super_digest = "secret"')
     assert.is_nil(message:find("secret", 1, true))
-    assert.is_truthy(message:find("^server.lua:3: super_digest is not of the right form"))
-    assert.is_truthy(load_text(option 'super_digest = "super:D/InIHSb7yEEbrWz8b9l71RjZJU="'))
+    assert.are.equal("server.lua:3: super_digest is not of the right form: it is a text of 6 "
+      .. 'characters, but must be "USER:" and the base64 of the SHA-1 of "USER:PASSWORD", 28 '
+      .. "characters that end in =: printf %s USER:PASSWORD | openssl dgst -sha1 -binary | base64",
+      message)
+    local good = "super:D/InIHSb7yEEbrWz8b9l71RjZJU="
+    assert.is_truthy(load_text(option(("super_digest = %q"):format(good))))
+    assert.is_truthy(load_text(option(("super_digest = %q"):format(good:gsub("super", "admin")))))
+    for _, bad in ipairs { "super:secret", "super:c2VjcmV0", good:sub(1, -2), good .. "=",
+      good:sub(7), ":" .. good:sub(7), good:gsub("U=$", "V="), good .. "\n" } do
+      local values, text = load_text(option(("super_digest = %q"):format(bad)))
+      assert.is_nil(values, bad)
+      assert.is_truthy(text:find("^server.lua:3: super_digest is not of the right form"), text)
+      assert.is_nil(text:find("secret", 1, true))
+    end
+    _, message = load_text(option 'super_digest = "super:secret"')
+    assert.is_truthy(message:find('it is "super:" and 6 characters', 1, true))
     _, message = load_text(option "", { "super_digest=secret" })
     assert.is_nil(message:find("secret", 1, true))
   end)
@@ -250,7 +302,7 @@ describe("config of a Lua script", function()
   end)
 
   it("wants limits in their table", function()
-    fails(option '["limits.lua_memory_bytes"] = 5', "server.lua: limits.lua_memory_bytes is "
+    fails(option '["limits.lua_memory_bytes"] = 5', "server.lua:3: limits.lua_memory_bytes is "
       .. "written in the table limits: limits = { lua_memory_bytes = ... }")
   end)
 

@@ -42,8 +42,20 @@ describe("source", function()
     assert.is_nil(source.line(masked, "id.x"))
   end)
 
+  it("finds names in brackets", function()
+    local text = 'return {\n ["data_dir"] = 1,\n [ \'id\' ]=[[x]], x = a["port"] == 2,\n'
+      .. ' ["limits.x"] = 3, [ [=[port]=] ] = 4, y = "["port"] = 3" }'
+    local bracketed = source.mask(text)
+    assert.are.equal(#text, #bracketed)
+    assert.are.equal(2, source.line(bracketed, "data_dir"))
+    assert.are.equal(3, source.line(bracketed, "id"))
+    assert.are.equal(4, source.line(bracketed, "limits.x"))
+    assert.is_nil(source.line(bracketed, "port"))
+  end)
+
   it("takes unfinished strings and comments as they come", function()
-    for _, text in ipairs { "--[[", "'", "\"\\", "[==[", "--", "[", "a = 'b\nc = 1" } do
+    for _, text in ipairs { "--[[", "'", "\"\\", "[==[", "--", "[", "a = 'b\nc = 1", "['",
+      "['a'", "['a']", "['a']=" } do
       assert.are.equal(#text, #source.mask(text))
     end
     assert.are.equal(2, source.line(source.mask("a = 'b\nc = 1"), "c"))

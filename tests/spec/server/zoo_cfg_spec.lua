@@ -189,6 +189,22 @@ describe("clientPort", function()
       problems[1].file .. ":" .. problems[1].line .. ": " .. problems[1].text)
   end)
 
+  it("that is wrong is not called missing too", function()
+    assert.are.equal('zoo.cfg:2: clientPort is "abc", but must be a port from 0 to 65535',
+      config.format(read("dataDir=/d\nclientPort=abc").problems))
+    assert.are.equal('zoo.cfg:2: clientPort is "abc", but must be a port from 0 to 65535',
+      config.format(read("dataDir=/d\nclientPort=abc\nclientPortAddress=::1").problems))
+  end)
+
+  it("on every address is a warning, however it is said", function()
+    for _, address in ipairs { "0.0.0.0", "::", "[::]" } do
+      local result = read("dataDir=/d\nclientPort=2181\nclientPortAddress=" .. address)
+      assert.is_truthy(result.notes[1]:find("zoo.cfg:3: WARNING: clientPortAddress is " .. address
+        .. ": clients can connect from everywhere", 1, true))
+      assert.is_truthy(result.notes[1]:find("say clientPortAddress=127.0.0.1", 1, true))
+    end
+  end)
+
   it("goes through to the listed addresses", function()
     local values = assert(load_text(BASE))
     assert.are.same({ { host = "127.0.0.1", port = 2181 } }, values.client_address)
@@ -196,6 +212,20 @@ describe("clientPort", function()
 end)
 
 describe("notes", function()
+  it("warn of what Apache does silently", function()
+    local good = "autopurge.purgeInterval=1\n"
+    local _, notes = load_text(BASE .. good .. "skipACL=yes\nforceSync=no\n"
+      .. "snapshot.trust.empty=true")
+    local text = table.concat(notes, "\n")
+    assert.is_truthy(text:find("%.cfg:5: WARNING: skipACL %(skip_acl%) is true: everyone"), text)
+    assert.is_truthy(text:find("%.cfg:6: WARNING: forceSync %(force_sync%) is false: "), text)
+    assert.is_truthy(text:find("%.cfg:7: WARNING: snapshot.trust.empty .-take it out after"), text)
+    _, notes = load_text(BASE .. good .. "skipACL=no\nforceSync=yes\nsnapshot.trust.empty=false")
+    assert.are.equal(1, #notes) -- about autopurge
+    _, notes = load_text(BASE .. good .. "skipACL=yes", { "skip_acl=false" })
+    assert.are.equal(1, #notes)
+  end)
+
   it("about an option that --set changed are not given", function()
     local text = "dataDir=/d\nclientPort=2181\n"
     local _, notes = load_text(text)
@@ -325,6 +355,19 @@ describe("typing errors", function()
       problem_of("tick_time_ms=1"))
     assert.are.equal('zoo.cfg:4: there is no key frobnicate.all (value "1")',
       problem_of("frobnicate.all=1"))
+  end)
+
+  it("and all else from the file is shown without control bytes", function()
+    for _, line in ipairs { "a\27[2Jb=1", "tick\\u001bTim=1", "tick\\u009bTim=1",
+      "snapCount=\27[2J", "authProvider.\27c=x", "secureClientPort=\27c", "server.\27c=x:1:2",
+      "4lw.commands.whitelist=\27c", "server.1=\27c:1:2", "clientPortAddress=\27c" } do
+      local result = read(BASE .. line)
+      local text = config.format(result.problems) .. table.concat(result.notes)
+      assert.is_nil(text:gsub("\n", ""):find("%c"), line)
+      assert.is_nil(text:find("\xc2\x9b", 1, true), line)
+    end
+    assert.are.equal('zoo.cfg:4: there is no key a\\x1b[2Jb (value "1")', problem_of("a\27[2Jb=1"))
+    assert.is_true(#problem_of(("x"):rep(100000) .. "=1") < 150)
   end)
 
   it("are not looked up without end", function()
