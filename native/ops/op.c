@@ -153,5 +153,8 @@ int op_read(struct op_read *read, int32_t op, struct mk_reader *reader, struct m
         return MK_ERR_UNIMPLEMENTED;
     if (!reader->arena)
         reader->arena = read->arena;
+    read->steps = 0;
+    read->length_max =
+        reply->length + (read->reply_bytes_max ? read->reply_bytes_max : OP_REPLY_BYTES_MAX);
     return family->read(read, op, reader, reply);
 }

@@ -116,12 +116,25 @@ struct op_read {
     /* Out: events that setWatches must deliver to this watcher before its reply, if it may
      * read the node (`acl`; open for a missing one). Paths are borrowed from the request. */
     struct op_changes *events;
+    size_t reply_bytes_max; /* of a list or a multiRead; 0: OP_REPLY_BYTES_MAX */
+    /* Out: znodes and paths that were looked at one by one. With the bytes of the reply that is
+     * what the read has cost. */
+    uint64_t steps;
+    size_t length_max; /* op_read's own: where `reply` must end */
 };
+
+/* Bytes whose copying takes about as long as one of `steps`. */
+#define OP_STEP_BYTES 128
+/* Of one list or multiRead: what a small request may make of long or many names. */
+#define OP_REPLY_BYTES_MAX ((size_t)64 << 20)
 
 /* Answers exists, getData, getACL, getChildren, getChildren2, getEphemerals,
  * getAllChildrenNumber, multiRead, whoAmI, sync (echo), addWatch, removeWatches,
  * checkWatches, setWatches, setWatches2. Appends the reply record to `reply`; on an error
  * (returned, MK_ERR_*) whatever was appended is dropped by the caller. */
 int op_read(struct op_read *read, int32_t op, struct mk_reader *request, struct mk_buffer *reply);
+/* What this read would cost now, in bytes (OP_STEP_BYTES for a step): a guess, without walking
+ * over anything but the request itself. */
+uint64_t op_read_cost(const struct tree *tree, int32_t op, struct mk_reader *request);
 
 #endif

@@ -13,10 +13,16 @@ int op_read_children(struct op_read *read, struct mk_bytes path, bool watch, boo
     if (watch)
         watch_add(read->watches, read->watcher, path, WATCH_CHILD);
     int32_t count = tree_child_count(read->tree, node);
+    if (op_read_is_full(read, reply, (size_t)count * OP_CHILD_BYTES_MIN))
+        return MK_ERR_MARSHALLING;
+    read->steps += (uint64_t)count;
     mk_write_int(reply, count);
     for (const struct znode *child = tree_first_child(read->tree, node); child;
          child = tree_next_sibling(read->tree, child)) {
-        mk_write_bytes(reply, znode_name(child));
+        struct mk_bytes name = znode_name(child);
+        if (op_read_is_full(read, reply, 4 + mk_bytes_size(name)))
+            return MK_ERR_MARSHALLING;
+        mk_write_bytes(reply, name);
         count--;
     }
     MK_ASSERT(count == 0);
@@ -57,21 +63,27 @@ static int descendants_read(struct op_read *read, int32_t op, struct mk_reader *
 /* --- getEphemerals ------------------------------------------------------------------------ */
 
 struct ephemeral_list {
-    const struct tree *tree;
+    struct op_read *read;
     struct mk_bytes prefix; /* length 0: all */
     struct mk_buffer *reply;
     struct mk_buffer path;
-    size_t length_max; /* of `reply`: it stops growing beyond */
+    bool full;
     int32_t count;
 };
 
 static void ephemeral_visit(void *context, const struct znode *node)
 {
     struct ephemeral_list *list = context;
+    list->read->steps++;
+    if (list->full)
+        return;
     mk_buffer_clear(&list->path);
-    tree_append_path(list->tree, node, &list->path);
+    tree_append_path(list->read->tree, node, &list->path);
     struct mk_bytes path = mk_buffer_bytes(&list->path);
-    if (!mk_bytes_starts_with(path, list->prefix) || list->reply->length > list->length_max)
+    if (!mk_bytes_starts_with(path, list->prefix))
+        return;
+    list->full = op_read_is_full(list->read, list->reply, 4 + mk_bytes_size(path));
+    if (list->full)
         return;
     mk_write_bytes(list->reply, path);
     list->count++;
@@ -98,16 +110,14 @@ static int ephemerals_read(struct op_read *read, int32_t op, struct mk_reader *r
     mk_get_ephemerals_request_read(reader, &request);
     if (reader->error)
         return MK_ERR_MARSHALLING;
-    struct ephemeral_list list = {.tree = read->tree,
-                                  .prefix = ephemeral_prefix(request.prefix_path),
-                                  .reply = reply,
-                                  .length_max = reply->length + OP_REPLY_BYTES_MAX};
+    struct ephemeral_list list = {
+        .read = read, .prefix = ephemeral_prefix(request.prefix_path), .reply = reply};
     size_t count_at = reply->length;
     mk_write_int(reply, 0);
     tree_ephemeral_visit(read->tree, read->caller.session_id, ephemeral_visit, &list);
     mk_store_u32(reply->data + count_at, (uint32_t)list.count);
     mk_buffer_fini(&list.path);
-    return reply->length > list.length_max ? MK_ERR_MARSHALLING : 0;
+    return list.full ? MK_ERR_MARSHALLING : 0;
 }
 
 const struct op_family op_family_children = {.read = children_read};

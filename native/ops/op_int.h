@@ -9,13 +9,12 @@
 /* A part of a multi, decoded before any part is prepared. In the request's arena. */
 struct op_multi_part;
 
-/* What a small request may make of long or many names: bytes of one reply, of one transaction.
- * The log takes no transaction beyond 256 MiB: writing one would end the process. */
-#define OP_REPLY_BYTES_MAX ((size_t)64 << 20)
+/* What a small request may make of long or many names, in one transaction. The log takes none
+ * beyond 256 MiB: writing one would end the process. */
+#define OP_TXN_BYTES_MAX ((size_t)192 << 20)
 /* Of a path to create. Closing a session lists the paths of all its ephemerals: with paths as long
  * as a frame, a few thousand of them would outgrow the memory of any machine. */
 #define OP_PATH_BYTES_MAX 16384
-#define OP_TXN_BYTES_MAX ((size_t)192 << 20)
 
 /* A decoded write request; which member holds it follows from the opcode. */
 struct op_request {
@@ -113,6 +112,15 @@ void op_reply_path_stat(struct mk_buffer *reply, const struct op_result *result)
 int op_read_data(struct op_read *read, struct mk_bytes path, bool watch, struct mk_buffer *reply);
 int op_read_children(struct op_read *read, struct mk_bytes path, bool watch, bool with_stat,
                      struct mk_buffer *reply);
+#define OP_CHILD_BYTES_MIN 5 /* of a child's name in a reply */
+
+/* True if `more` bytes would make the reply too long: then nothing is copied. */
+static inline bool op_read_is_full(const struct op_read *read, const struct mk_buffer *reply,
+                                   size_t more)
+{
+    return reply->length > read->length_max || more > read->length_max - reply->length;
+}
+
 /* The node if it is there and the caller may read it: 0, MK_ERR_MARSHALLING (null path),
  * MK_ERR_NO_NODE or MK_ERR_NO_AUTH. */
 int op_read_find(const struct op_read *read, struct mk_bytes path, int32_t permissions,

@@ -270,6 +270,7 @@ static int read_part(struct op_read *read, int32_t type, struct mk_bytes path,
                      struct mk_buffer *reply)
 {
     size_t begin = reply->length;
+    read->steps++;
     write_header(reply, type, false, 0);
     int error = type == MK_OP_GET_DATA ? op_read_data(read, path, false, reply)
                                        : op_read_children(read, path, false, false, reply);
@@ -280,33 +281,73 @@ static int read_part(struct op_read *read, int32_t type, struct mk_bytes path,
     return 0;
 }
 
+/* False at the end and at what is no part of a multiRead (then the reader holds an error). */
+static bool next_part(struct mk_reader *reader, int32_t *type, struct mk_bytes *path)
+{
+    struct mk_multi_header header;
+    mk_multi_header_read(reader, &header);
+    if (reader->error || header.done)
+        return false;
+    struct mk_get_data_request part; /* getChildren has the same fields */
+    mk_get_data_request_read(reader, &part);
+    const struct mk_op_info *info = mk_op_find(header.type);
+    if (!info || !info->in_multi_read)
+        mk_reader_fail(reader, MK_ERR_MARSHALLING);
+    *type = header.type;
+    *path = part.path;
+    return !reader->error;
+}
+
+/* Whether the answer to the rest cannot fit, by what the nodes hold: a large node, named many
+ * times, is not copied until the limit is met. */
+static bool rest_is_too_long(struct op_read *read, struct mk_reader rest,
+                             const struct mk_buffer *reply)
+{
+    int32_t type;
+    struct mk_bytes path;
+    size_t bytes = 0;
+    while (next_part(&rest, &type, &path)) {
+        const struct znode *node;
+        read->steps++;
+        bytes += MK_MULTI_HEADER_BYTES;
+        if (op_read_find(read, path, MK_PERM_READ, &node) != 0)
+            continue;
+        bytes += type == MK_OP_GET_DATA
+                     ? mk_bytes_size(znode_data(node)) + MK_STAT_BYTES
+                     : (size_t)tree_child_count(read->tree, node) * OP_CHILD_BYTES_MIN;
+        if (op_read_is_full(read, reply, bytes))
+            return true;
+    }
+    return false;
+}
+
+#define LONG_ANSWER_BYTES ((size_t)256 << 10) /* from here on looking ahead pays */
+
 static int multi_read_read(struct op_read *read, int32_t op, struct mk_reader *reader,
                            struct mk_buffer *reply)
 {
     (void)op;
     /* The whole list is checked before a part is answered. */
     struct mk_reader check = *reader;
+    int32_t type;
+    struct mk_bytes path;
+    while (next_part(&check, &type, &path))
+        continue;
+    if (check.error)
+        return MK_ERR_MARSHALLING;
     size_t begin = reply->length;
-    for (int pass = 0; pass < 2; pass++) {
-        struct mk_reader *cursor = pass ? reader : &check;
-        for (;;) {
-            struct mk_multi_header header;
-            mk_multi_header_read(cursor, &header);
-            if (cursor->error)
-                return MK_ERR_MARSHALLING;
-            if (header.done)
-                break;
-            struct mk_get_data_request part; /* getChildren has the same fields */
-            mk_get_data_request_read(cursor, &part);
-            const struct mk_op_info *info = mk_op_find(header.type);
-            if (cursor->error || !info || !info->in_multi_read)
-                return MK_ERR_MARSHALLING;
-            int error = pass ? read_part(read, header.type, part.path, reply) : 0;
-            if (error)
-                return error;
-            if (reply->length - begin > OP_REPLY_BYTES_MAX) /* a large node, named many times */
+    bool looked_ahead = false;
+    while (next_part(reader, &type, &path)) {
+        int error = read_part(read, type, path, reply);
+        if (error)
+            return error;
+        if (!looked_ahead && reply->length - begin > LONG_ANSWER_BYTES) {
+            looked_ahead = true;
+            if (rest_is_too_long(read, *reader, reply))
                 return MK_ERR_MARSHALLING;
         }
+        if (op_read_is_full(read, reply, MK_MULTI_HEADER_BYTES))
+            return MK_ERR_MARSHALLING;
     }
     write_header(reply, -1, true, -1);
     return 0;

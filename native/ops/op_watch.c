@@ -68,6 +68,7 @@ static void set_one_shot_watches(struct op_read *read, const struct mk_bytes_vec
 {
     bool is_data = mode == WATCH_DATA;
     int32_t changed = is_data ? MK_EVENT_NODE_DATA_CHANGED : MK_EVENT_NODE_CHILDREN_CHANGED;
+    read->steps += (uint64_t)paths->count;
     for (int32_t i = 0; i < paths->count; i++) {
         struct mk_bytes path = paths->items[i];
         const struct znode *node = tree_find(read->tree, path);
@@ -86,6 +87,7 @@ static void set_one_shot_watches(struct op_read *read, const struct mk_bytes_vec
 
 static void set_exist_watches(struct op_read *read, const struct mk_bytes_vector *paths)
 {
+    read->steps += (uint64_t)paths->count;
     for (int32_t i = 0; i < paths->count; i++) {
         const struct znode *node = tree_find(read->tree, paths->items[i]);
         if (node)
@@ -118,6 +120,8 @@ static int set_watches_read(struct op_read *read, int32_t op, struct mk_reader *
     set_one_shot_watches(read, &request.data_watches, request.relative_zxid, WATCH_DATA);
     set_exist_watches(read, &request.exist_watches);
     set_one_shot_watches(read, &request.child_watches, request.relative_zxid, WATCH_CHILD);
+    read->steps += (uint64_t)request.persistent_watches.count +
+                   (uint64_t)request.persistent_recursive_watches.count;
     for (int32_t i = 0; i < request.persistent_watches.count; i++)
         add(read, request.persistent_watches.items[i], WATCH_PERSISTENT);
     for (int32_t i = 0; i < request.persistent_recursive_watches.count; i++)

@@ -72,6 +72,7 @@ void connection_closed(struct replica *replica, uint32_t number)
     if (connection->link.paused)
         replica->paused_count--;
     handshake_list_remove(replica, connection);
+    fair_forget(replica, connection);
     watch_forget(replica->watches, number);
     if (connection->session) {
         if (connection->phase != PHASE_ESTABLISHING)
@@ -116,6 +117,7 @@ static bool must_pause(const struct replica *replica, const struct connection *c
         return true;
     if (connection->queue_length >= options->requests_in_flight_max ||
         connection->queue_bytes >= (size_t)options->frame_bytes_max ||
+        connection->queue_cost >= options->turn_cost_max || fair_is_spent(replica, connection) ||
         connection_output_is_full(replica, connection))
         return true;
     /* Answers that wait for room go first. */
@@ -128,6 +130,7 @@ static bool must_pause(const struct replica *replica, const struct connection *c
 
 void connection_pause(struct replica *replica, struct connection *connection)
 {
+    fair_wait(replica, connection);
     if (connection->link.paused)
         return;
     connection->link.paused = true;
@@ -137,9 +140,13 @@ void connection_pause(struct replica *replica, struct connection *connection)
 
 void connection_resume(struct replica *replica, struct connection *connection)
 {
-    if (!connection->link.paused || must_pause(replica, connection))
+    if (!connection->link.paused)
         return;
     connection->link.paused = false;
+    if (must_pause(replica, connection)) {
+        fair_wait(replica, connection);
+        return;
+    }
     replica->paused_count--;
     replica_touch(replica, connection);
 }
@@ -245,6 +252,7 @@ static bool take_frame(struct replica *replica, struct connection *connection,
     connection->info.received++;
     if (connection->phase == PHASE_HANDSHAKE)
         handshake_frame(replica, connection, frame.payload);
+    connection->cost += FAIR_REQUEST_COST + frame.consumed;
     else
         request_frame(replica, connection, frame.payload);
     mk_arena_reset(&replica->arena);

@@ -39,6 +39,7 @@ void pipeline_pop(struct replica *replica, struct connection *connection)
     connection->queue_length--;
     connection->queue_bytes -= request->frame_length;
     replica->stats.outstanding_requests--;
+    connection->queue_cost -= request->cost;
     mk_pool_free(&replica->pool, request, sizeof *request + request->frame_length);
 }
 
@@ -59,7 +60,7 @@ static void answer_head(struct replica *replica, struct connection *connection)
 void pipeline_run(struct replica *replica, struct connection *connection)
 {
     while (head_is_ready(connection)) {
-        if (connection_output_is_full(replica, connection)) {
+        if (connection_output_is_full(replica, connection) || fair_is_spent(replica, connection)) {
             connection_pause(replica, connection);
             return;
         }

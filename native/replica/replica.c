@@ -25,6 +25,8 @@ void replica_options_init(struct replica_options *options)
         .outstanding_bytes_max = (size_t)64 << 20,
         .output_pause_bytes = (size_t)1 << 20,
         .output_close_bytes = (size_t)64 << 20,
+        .turn_cost_max = 512 << 10,
+        .continue_cost_max = 2 << 20,
         .watches_per_connection_max = 1000000,
         .snapshot_transactions = 100000,
         .snapshot_log_bytes = (uint64_t)4 << 30,
@@ -312,6 +314,9 @@ static void dispatch(struct replica *replica, const struct replica_event *event)
         run_timers(replica);
         break;
     case REPLICA_STOP:
+    case REPLICA_CONTINUE:
+        fair_continue(replica);
+        break;
         replica->stopping = true;
         break;
     }
@@ -326,11 +331,12 @@ void replica_step(struct replica *replica, const struct replica_event *event,
     mk_arena_reset(&replica->arena);
     set_deadline(replica);
     replica->update = NULL;
+    update->again = replica->turn_first != NULL;
 }
 
 bool replica_is_idle(const struct replica *replica)
 {
-    return replica->proposal_first == NULL;
+    return !replica->proposal_first && !replica->turn_first;
 }
 
 int64_t replica_last_zxid(const struct replica *replica)

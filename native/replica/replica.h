@@ -9,7 +9,9 @@
  *   2. perform the update: give `log` entries to the log writer, send the output of each
  *      touched connection, close those that are closing and drained, feed snapshot bytes to
  *      the snapshot writer, answer `commands`; then replica_update_clear;
- *   3. call again with REPLICA_TICK at update.deadline_ms at the latest.
+ *   3. call again with REPLICA_TICK at update.deadline_ms at the latest, and with
+ *      REPLICA_CONTINUE in its next turn while update.again is set: once in a turn, and after it
+ *      has looked for other events.
  * There is no order between the parts of an update: whatever must wait for the disk is
  * produced only by the step that is told REPLICA_DURABLE.
  *
@@ -36,6 +38,11 @@ struct replica_options {
     size_t outstanding_bytes_max;    /* their bytes */
     size_t output_pause_bytes;       /* unsent replies of one connection */
     size_t output_close_bytes;       /* a reader this slow is disconnected */
+    /* What a connection's requests may cost (bytes read and answered, with a surcharge for each
+     * request and for each znode walked over) before it waits for REPLICA_CONTINUE; and how
+     * much one REPLICA_CONTINUE grants to those that wait, by what they took last. */
+    uint32_t turn_cost_max;
+    uint32_t continue_cost_max;
     uint32_t watches_per_connection_max;
     /* A snapshot after a random number of transactions in (count/2, count], or log bytes
      * likewise; 0 turns either off. */
@@ -93,6 +100,7 @@ enum replica_event_type {
     REPLICA_SNAPSHOT_NEXT, /* the writer took the last slice */
     REPLICA_SNAPSHOT_DONE, /* on stable storage and verified, or given up (`error`) */
     REPLICA_TICK,          /* time went by */
+    REPLICA_CONTINUE,      /* the host's next turn: those that had their share go on */
     REPLICA_STOP           /* graceful: take no more requests; see replica_is_idle */
 };
 
@@ -138,6 +146,7 @@ struct replica_update {
     int64_t snapshot_digest_zxid;
     uint64_t snapshot_digest;
     int64_t deadline_ms; /* monotonic; the next REPLICA_TICK */
+    bool again;          /* as of the last step: there is work for REPLICA_CONTINUE */
 };
 
 void replica_update_init(struct replica_update *update);
@@ -162,7 +171,7 @@ struct replica_link *replica_link(struct replica *replica, uint32_t connection);
 void replica_step(struct replica *replica, const struct replica_event *event,
                   struct replica_update *update);
 
-/* After REPLICA_STOP: true when every accepted write was answered. */
+/* After REPLICA_STOP: true when all that was accepted was answered, as far as it is read. */
 bool replica_is_idle(const struct replica *replica);
 int64_t replica_last_zxid(const struct replica *replica); /* last applied */
 struct tree *replica_tree(const struct replica *replica); /* to read: commands, tests, checks */

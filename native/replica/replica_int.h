@@ -6,6 +6,7 @@
  *            are answered (pipeline.c)
  *     write: propose.c (validate, make the transaction) -> update.log -> DURABLE -> commit.c
  *            (apply, watches, reply) -> pipeline.c (reads that waited)
+ *   a connection that had its share of a turn -> fair.c -> CONTINUE -> its next requests
  *   time -> expiry.c (sessions), reaper.c (containers, TTL), snapshots.c
  *
  * A request belongs to its connection's queue until it is answered; a proposal belongs to the
@@ -22,6 +23,7 @@
 #define PASSWORD_BYTES 16
 #define DIGEST_INTERVAL 128 /* one replica_digest per so many transactions */
 #define DIGESTS_KEPT_MAX 1024
+#define FAIR_REQUEST_COST 128 /* in bytes: what any request costs */
 
 struct connection;
 struct proposal;
@@ -61,6 +63,7 @@ struct request {
     bool close_after;       /* the connection ends with this answer */
     bool null_token_body;   /* a sasl reply: the body is one null buffer */
     uint32_t frame_length;
+    uint64_t cost; /* REQUEST_UNREAD: a guess of what its answer will cost */
     uint8_t frame[];
 };
 
@@ -83,7 +86,11 @@ struct connection {
     struct mk_id_vector identities; /* items are malloc'd, strings too */
     struct request *queue_head, *queue_tail;
     uint32_t queue_length;
-    size_t queue_bytes; /* of the frames that are kept */
+    size_t queue_bytes;  /* of the frames that are kept */
+    uint64_t queue_cost; /* of the reads that wait */
+    uint64_t cost;       /* of what it asked for since its share was renewed */
+    bool waits_for_turn; /* in replica.turn_first..turn_last */
+    struct connection *turn_previous, *turn_next;
     int64_t opened_ms;
     struct connection *handshake_previous, *handshake_next; /* oldest first */
     struct replica_connection_info info;
@@ -160,6 +167,7 @@ struct replica {
     size_t connection_open_count;
     struct connection *handshake_first, *handshake_last;
     size_t paused_count;
+    struct connection *turn_first, *turn_last; /* had their share; the longest waiting first */
 
     struct session **session_buckets;
     size_t session_bucket_count, session_count;
@@ -213,6 +221,17 @@ void connection_resume(struct replica *replica, struct connection *connection);
 void connections_resume_all(struct replica *replica);
 struct connection *connection_find(const struct replica *replica, uint32_t number);
 void handshake_list_remove(struct replica *replica, struct connection *connection);
+
+/* fair.c */
+/* It had its share: nothing more is done for it before REPLICA_CONTINUE. */
+static inline bool fair_is_spent(const struct replica *replica, const struct connection *connection)
+{
+    return connection->cost >= replica->options.turn_cost_max;
+}
+/* It is paused: if that is for its share, it goes on with REPLICA_CONTINUE. */
+void fair_wait(struct replica *replica, struct connection *connection);
+void fair_forget(struct replica *replica, struct connection *connection);
+void fair_continue(struct replica *replica);
 
 /* scout.c */
 /* Fetches what the next frames will look up; returns how many frames that covers (SIZE_MAX: there

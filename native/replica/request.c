@@ -89,7 +89,13 @@ static void request_read(struct replica *replica, struct connection *connection,
                          int32_t op, struct mk_bytes frame)
 {
     if (connection->queue_length > 0) {
-        pipeline_push(replica, connection, REQUEST_UNREAD, xid, op, frame);
+        struct request *waiting =
+            pipeline_push(replica, connection, REQUEST_UNREAD, xid, op, frame);
+        struct mk_reader reader;
+        mk_reader_init_bytes(&reader, frame, &replica->arena);
+        reader.offset = MK_REQUEST_HEADER_BYTES;
+        waiting->cost = op_read_cost(replica->tree, op, &reader);
+        connection->queue_cost += waiting->cost;
         return;
     }
     struct request request = {.state = REQUEST_UNREAD,
@@ -166,10 +172,13 @@ void request_frame(struct replica *replica, struct connection *connection, struc
 /* --- answers -------------------------------------------------------------------------------------
  */
 
+/* Adds what it took to the cost of the connection. */
 static int read_into(struct replica *replica, struct connection *connection,
                      const struct request *request, struct mk_bytes frame, struct mk_buffer *reply,
                      struct op_changes *events)
 {
+    size_t list_bytes_max =
+        MK_MAX(OP_REPLY_BYTES_MAX, (size_t)replica->options.frame_bytes_max + MK_STAT_BYTES);
     struct mk_id_vector identities = {request->identity_count, connection->identities.items};
     struct mk_reader reader;
     mk_reader_init_bytes(&reader, frame, &replica->arena);
@@ -183,8 +192,12 @@ static int read_into(struct replica *replica, struct connection *connection,
         .watches = replica->watches,
         .watcher = connection->number,
         .events = events,
+        .reply_bytes_max = MK_MIN(list_bytes_max, REPLY_BYTES_MAX),
     };
-    return op_read(&read, request->op, &reader, reply);
+    size_t before = reply->length;
+    int error = op_read(&read, request->op, &reader, reply);
+    connection->cost += reply->length - before + read.steps * OP_STEP_BYTES;
+    return error;
 }
 
 /* setWatches: the events that were missed go out before the reply (client-protocol reference,

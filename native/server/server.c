@@ -184,9 +184,13 @@ static void check_stop(struct server *server)
         begin_close(server);
 }
 
+/* Being active keeps the poll from blocking; prepare does the work. Once in a turn of the loop, so
+ * that sockets are looked at before the next share of those that want much. */
 static void on_again(uv_idle_t *idle)
 {
-    (void)idle; /* being active keeps the poll from blocking; prepare does the work */
+    struct server *server = idle->data;
+    if (server->update.again)
+        server_feed_simple(server, REPLICA_CONTINUE, 0);
 }
 
 void server_perform(struct server *server)
@@ -197,7 +201,7 @@ void server_perform(struct server *server)
         perform_durable(server);
     }
     server->packets_seen = replica_stats(server->replica)->packets_received;
-    if (server->turn_pending)
+    if (server->turn_pending || server->update.again)
         uv_idle_start(&server->again, on_again);
     else
         uv_idle_stop(&server->again);
@@ -270,7 +274,9 @@ int server_start(uv_loop_t *loop, const struct server_options *options,
     server->clients = clients_new(server);
     uv_update_time(loop);
 
-    int code = storage_open(server, error);
+    int code = clients_bind(server->clients, error);
+    if (code == 0)
+        code = storage_open(server, error);
     if (code == 0) {
         uv_update_time(loop); /* restoring may have taken long */
         server_feed_simple(server, REPLICA_START, 0);
@@ -282,6 +288,8 @@ int server_start(uv_loop_t *loop, const struct server_options *options,
     }
     if (code == 0)
         code = storage_start(server, error);
+    if (code == 0)
+        storage_started(server);
     if (code != 0) {
         server->start_failed = true;
         begin_close(server);

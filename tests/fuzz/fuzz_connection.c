@@ -186,6 +186,8 @@ static void perform(struct host *host)
     bool busy = true;
     while (busy) {
         struct replica_update *update = &host->update;
+        if (update->again)
+            step_simple(host, REPLICA_CONTINUE, 0);
         keep_log(host);
         if (update->snapshot_begin) {
             MK_ASSERT(!host->snapshot_running);
@@ -205,7 +207,7 @@ static void perform(struct host *host)
                  (struct replica_event){.type = REPLICA_COMMAND_TEXT, .connection = answers[i]});
         for (uint32_t i = 0; i < PEERS; i++)
             feed(host, i);
-        busy = update->touched_count || update->log_count || update->command_count;
+        busy = update->touched_count || update->log_count || update->command_count || update->again;
     }
 }
 

@@ -35,7 +35,9 @@ static void step(struct run *run, struct replica_event event)
 static void settle(struct run *run)
 {
     struct replica_update *update = &run->update;
-    while (update->touched_count || update->log_count || update->command_count) {
+    while (update->touched_count || update->log_count || update->command_count || update->again) {
+        if (update->again)
+            step(run, (struct replica_event){.type = REPLICA_CONTINUE});
         if (update->log_count)
             run->logged_zxid = update->log[update->log_count - 1].zxid;
         for (size_t i = 0; i < update->command_count; i++, run->commands++) {

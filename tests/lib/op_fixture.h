@@ -34,6 +34,8 @@ struct fixture {
     int32_t txn_type;
     bool undecodable;
     struct mk_bytes create2_parts; /* of the last prepare, in the arena */
+    size_t reply_bytes_max;        /* of reads; 0: the default */
+    uint64_t steps;                /* of the last read */
 };
 
 static UNUSED void fixture_init(struct fixture *f)
@@ -245,13 +247,16 @@ static UNUSED int send_read(struct fixture *f, int32_t op)
         .watches = f->watches,
         .watcher = 7,
         .events = &f->events,
+        .reply_bytes_max = f->reply_bytes_max,
     };
     struct mk_bytes request = mk_bytes_of(
         mk_arena_copy(&f->arena, f->request.data, f->request.length), f->request.length);
     struct mk_reader reader;
     mk_reader_init_bytes(&reader, request, &f->arena);
     mk_buffer_clear(&f->request);
-    return op_read(&read, op, &reader, &f->reply);
+    int error = op_read(&read, op, &reader, &f->reply);
+    f->steps = read.steps;
+    return error;
 }
 
 /* --- short forms -------------------------------------------------------------------------- */

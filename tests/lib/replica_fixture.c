@@ -275,7 +275,10 @@ void world_settle(struct world *world)
 {
     bool busy = true;
     while (busy) {
-        busy = perform(world);
+        bool again = world->update.again;
+        if (again)
+            step_simple(world, REPLICA_CONTINUE, 0);
+        busy = perform(world) || again;
         for (uint32_t i = 0; i < PEERS_MAX; i++)
             busy |= feed(world, i);
         if (!world->hold && world_last_logged(world) > world->durable_zxid) {

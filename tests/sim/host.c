@@ -62,6 +62,8 @@ static void make_replica(struct sim *sim, struct mk_trace *trace)
     options.requests_in_flight_max = 1 + (uint32_t)mk_rand_below(&sim->rand, 40);
     options.outstanding_max = 1 + (uint32_t)mk_rand_below(&sim->rand, 60);
     options.output_pause_bytes = 200 + mk_rand_below(&sim->rand, 4000);
+    options.turn_cost_max = 1 + (uint32_t)mk_rand_below(&sim->rand, 4000);
+    options.continue_cost_max = 1 + (uint32_t)mk_rand_below(&sim->rand, 8000);
     options.container_check_interval_ms = 300;
     sim->replica = replica_new(&options);
 }
@@ -231,6 +233,8 @@ void host_output(struct sim *sim, uint32_t number)
 
 void host_perform(struct sim *sim)
 {
+    if (sim->update.again)
+        host_feed_simple(sim, REPLICA_CONTINUE, 0);
     while (sim->replica) {
         struct replica_update *update = &sim->update;
         append_entries(&sim->waiting, &sim->waiting_count, &sim->waiting_capacity, update->log,

@@ -3,6 +3,8 @@
  * leave (client-protocol reference, 3.2, 4.2, 6.1, 6.4, 6.6). */
 #include "tests/lib/op_fixture.h"
 
+#include "base/mem.h"
+
 static int read_watch(struct fixture *f, int32_t op, const char *path, bool watch)
 {
     put_watch_read(f, path, watch);
@@ -314,14 +316,130 @@ static void test_set_watches_bad(void **state)
     fixture_fini(&f);
 }
 
+/* --- long answers ------------------------------------------------------------------------- */
+
+static void create_many(struct fixture *f, const char *parent, int count, int32_t flags)
+{
+    for (int i = 0; i < count; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "%s/child-%04d", parent, i);
+        assert_int_equal(create_with(f, path, OPEN_ACL, flags), 0);
+    }
+}
+
+/* A list is given up as soon as it is too long, and little of it was copied. */
+static void test_long_children(void **state)
+{
+    struct fixture f;
+    (void)state;
+    fixture_init(&f);
+    assert_int_equal(create(&f, "/p"), 0);
+    create_many(&f, "/p", 100, 0);
+    size_t length = 4 + 100 * (4 + 10);
+    f.reply_bytes_max = length;
+    assert_int_equal(read_watch(&f, MK_OP_GET_CHILDREN, "/p", false), 0);
+    assert_int_equal(f.reply.length, length);
+    assert_int_equal(f.steps, 100);
+    f.reply_bytes_max = length - 1;
+    assert_int_equal(read_watch(&f, MK_OP_GET_CHILDREN, "/p", false), MK_ERR_MARSHALLING);
+    assert_true(f.reply.length < length);
+    f.reply_bytes_max = 100 * 5 - 1; /* the number of children tells: not one name is copied */
+    assert_int_equal(read_watch(&f, MK_OP_GET_CHILDREN2, "/p", false), MK_ERR_MARSHALLING);
+    assert_int_equal(f.reply.length, 0);
+    fixture_fini(&f);
+}
+
+static void test_long_ephemerals(void **state)
+{
+    struct fixture f;
+    (void)state;
+    fixture_init(&f);
+    create_many(&f, "", 50, 1);
+    size_t length = 4 + 50 * (4 + 11);
+    f.reply_bytes_max = length;
+    put_path(&f, "/");
+    assert_int_equal(send_read(&f, MK_OP_GET_EPHEMERALS), 0);
+    assert_int_equal(f.reply.length, length);
+    put_path(&f, "/nothing-like-it");
+    assert_int_equal(send_read(&f, MK_OP_GET_EPHEMERALS), 0);
+    assert_int_equal(f.reply.length, 4);
+    assert_int_equal(f.steps, 50); /* they were walked over all the same */
+    f.reply_bytes_max = length - 1;
+    put_path(&f, "/");
+    assert_int_equal(send_read(&f, MK_OP_GET_EPHEMERALS), MK_ERR_MARSHALLING);
+    assert_true(f.reply.length <= length - 1);
+    fixture_fini(&f);
+}
+
+/* A large node, named many times: what the parts will hold is added up before it is copied. */
+static void test_long_multi_read(void **state)
+{
+    struct fixture f;
+    (void)state;
+    fixture_init(&f);
+    char *data = mk_calloc(1, 300001);
+    memset(data, 'x', 300000);
+    put_create(&f, "/big", data, OPEN_ACL, 0);
+    assert_int_equal(send_write(&f, MK_OP_CREATE), 0);
+    mk_free(data);
+    for (int parts = 33; parts <= 34; parts++) {
+        for (int i = 0; i < parts; i++) {
+            put_part(&f, MK_OP_GET_DATA);
+            put_watch_read(&f, "/big", false);
+        }
+        put_part(&f, -1);
+        f.reply_bytes_max = 10000000;
+        int error = send_read(&f, MK_OP_MULTI_READ);
+        assert_int_equal(error, parts == 33 ? 0 : MK_ERR_MARSHALLING);
+        assert_true(error ? f.reply.length < 400000 : f.reply.length > 9900000);
+    }
+    fixture_fini(&f);
+}
+
+static uint64_t cost_of(struct fixture *f, int32_t op)
+{
+    struct mk_reader reader;
+    mk_reader_init(&reader, f->request.data, f->request.length, &f->arena);
+    uint64_t cost = op_read_cost(f->tree, op, &reader);
+    mk_buffer_clear(&f->request);
+    return cost;
+}
+
+static void test_cost(void **state)
+{
+    struct fixture f;
+    (void)state;
+    fixture_init(&f);
+    put_create(&f, "/p", "some data", OPEN_ACL, 0);
+    assert_int_equal(send_write(&f, MK_OP_CREATE), 0);
+    create_many(&f, "/p", 10, 1);
+    put_watch_read(&f, "/p", false);
+    assert_int_equal(cost_of(&f, MK_OP_GET_DATA), 9);
+    put_watch_read(&f, "/p", false);
+    assert_int_equal(cost_of(&f, MK_OP_GET_CHILDREN2), 10 * OP_STEP_BYTES);
+    put_watch_read(&f, NULL, false);
+    assert_int_equal(cost_of(&f, MK_OP_GET_DATA), 0);
+    put_path(&f, "/");
+    assert_int_equal(cost_of(&f, MK_OP_GET_EPHEMERALS), 10 * OP_STEP_BYTES);
+    put_part(&f, MK_OP_GET_CHILDREN);
+    put_watch_read(&f, "/p", false);
+    put_part(&f, MK_OP_GET_DATA);
+    put_watch_read(&f, "/gone", false);
+    mk_write_int(&f.request, MK_OP_GET_DATA); /* cut off */
+    assert_int_equal(cost_of(&f, MK_OP_MULTI_READ), 12 * OP_STEP_BYTES);
+    fixture_fini(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_get_data),    cmocka_unit_test(test_children),
-        cmocka_unit_test(test_ephemerals),  cmocka_unit_test(test_who_am_i),
-        cmocka_unit_test(test_sync_ping),   cmocka_unit_test(test_read_watches),
-        cmocka_unit_test(test_add_watch),   cmocka_unit_test(test_check_and_remove),
-        cmocka_unit_test(test_set_watches), cmocka_unit_test(test_set_watches_bad),
+        cmocka_unit_test(test_get_data),        cmocka_unit_test(test_children),
+        cmocka_unit_test(test_ephemerals),      cmocka_unit_test(test_who_am_i),
+        cmocka_unit_test(test_sync_ping),       cmocka_unit_test(test_read_watches),
+        cmocka_unit_test(test_add_watch),       cmocka_unit_test(test_check_and_remove),
+        cmocka_unit_test(test_set_watches),     cmocka_unit_test(test_set_watches_bad),
+        cmocka_unit_test(test_long_children),   cmocka_unit_test(test_long_ephemerals),
+        cmocka_unit_test(test_long_multi_read), cmocka_unit_test(test_cost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -339,6 +339,8 @@ static void random_limits(struct world *world, struct mk_rand *rand)
     options->outstanding_bytes_max = 1 + draw(rand, draw(rand, 2) ? 200 : 100000);
     options->output_pause_bytes = 1 + draw(rand, draw(rand, 2) ? 100 : 10000);
     options->frame_bytes_max = 100 + (int32_t)draw(rand, 1000);
+    options->turn_cost_max = 1 + draw(rand, draw(rand, 2) ? 500 : 100000);
+    options->continue_cost_max = 1 + draw(rand, draw(rand, 2) ? 1000 : 100000);
 }
 
 static void random_request(struct world *world, struct mk_rand *rand, uint32_t number)
