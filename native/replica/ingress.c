@@ -142,11 +142,11 @@ void connection_resume(struct replica *replica, struct connection *connection)
 {
     if (!connection->link.paused)
         return;
-    connection->link.paused = false;
     if (must_pause(replica, connection)) {
         fair_wait(replica, connection);
         return;
     }
+    connection->link.paused = false;
     replica->paused_count--;
     replica_touch(replica, connection);
 }
@@ -248,11 +248,11 @@ static bool take_frame(struct replica *replica, struct connection *connection,
         break;
     }
     *consumed = frame.consumed;
+    connection->cost += FAIR_REQUEST_COST + frame.consumed;
     replica->stats.packets_received++;
     connection->info.received++;
     if (connection->phase == PHASE_HANDSHAKE)
         handshake_frame(replica, connection, frame.payload);
-    connection->cost += FAIR_REQUEST_COST + frame.consumed;
     else
         request_frame(replica, connection, frame.payload);
     mk_arena_reset(&replica->arena);

@@ -38,8 +38,8 @@ void pipeline_pop(struct replica *replica, struct connection *connection)
         connection->queue_tail = NULL;
     connection->queue_length--;
     connection->queue_bytes -= request->frame_length;
-    replica->stats.outstanding_requests--;
     connection->queue_cost -= request->cost;
+    replica->stats.outstanding_requests--;
     mk_pool_free(&replica->pool, request, sizeof *request + request->frame_length);
 }
 

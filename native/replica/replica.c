@@ -313,10 +313,10 @@ static void dispatch(struct replica *replica, const struct replica_event *event)
     case REPLICA_TICK:
         run_timers(replica);
         break;
-    case REPLICA_STOP:
     case REPLICA_CONTINUE:
         fair_continue(replica);
         break;
+    case REPLICA_STOP:
         replica->stopping = true;
         break;
     }
@@ -330,8 +330,8 @@ void replica_step(struct replica *replica, const struct replica_event *event,
     dispatch(replica, event);
     mk_arena_reset(&replica->arena);
     set_deadline(replica);
-    replica->update = NULL;
     update->again = replica->turn_first != NULL;
+    replica->update = NULL;
 }
 
 bool replica_is_idle(const struct replica *replica)

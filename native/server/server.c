@@ -274,9 +274,7 @@ int server_start(uv_loop_t *loop, const struct server_options *options,
     server->clients = clients_new(server);
     uv_update_time(loop);
 
-    int code = clients_bind(server->clients, error);
-    if (code == 0)
-        code = storage_open(server, error);
+    int code = storage_open(server, error);
     if (code == 0) {
         uv_update_time(loop); /* restoring may have taken long */
         server_feed_simple(server, REPLICA_START, 0);
@@ -288,8 +286,6 @@ int server_start(uv_loop_t *loop, const struct server_options *options,
     }
     if (code == 0)
         code = storage_start(server, error);
-    if (code == 0)
-        storage_started(server);
     if (code != 0) {
         server->start_failed = true;
         begin_close(server);
