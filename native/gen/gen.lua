@@ -11,6 +11,7 @@ local emitters = {
   "emit_tables",
   "emit_fuzz",
   "emit_options",
+  "emit_metrics",
 }
 
 local source_dir, output_dir = ...

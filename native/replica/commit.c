@@ -73,6 +73,8 @@ static void apply(struct replica *replica, struct proposal *proposal, struct op_
     MK_ASSERT(header.zxid == proposal->zxid);
     replica->last_zxid = header.zxid;
     view_committed(replica->view, header.zxid);
+    mk_histogram_add(&replica->stats.histograms[HISTOGRAM_PROPAGATION_LATENCY],
+                     (uint64_t)MK_MAX(replica->wall_ms - header.time, INT64_C(0)));
     stats_digest(replica, header.zxid);
 }
 
@@ -96,11 +98,26 @@ static void commit_one(struct replica *replica, struct proposal *proposal)
     mk_arena_reset(&replica->arena);
 }
 
+bool commit_is_due(const struct replica *replica)
+{
+    return replica->proposal_first && replica->proposal_first->zxid <= replica->durable_zxid;
+}
+
 void commit_durable(struct replica *replica, int64_t zxid)
 {
     MK_ASSERT(zxid <= replica->last_proposed_zxid);
-    struct proposal *proposal;
-    while ((proposal = replica->proposal_first) && proposal->zxid <= zxid) {
+    replica->durable_zxid = MK_MAX(replica->durable_zxid, zxid);
+    commit_continue(replica);
+}
+
+void commit_continue(struct replica *replica)
+{
+    if (!commit_is_due(replica))
+        return;
+    uint64_t cost = 0;
+    while (commit_is_due(replica) && cost < replica->options.commit_cost_max) {
+        struct proposal *proposal = replica->proposal_first;
+        cost += proposal->length + FAIR_REQUEST_COST;
         commit_one(replica, proposal);
         replica->proposal_first = proposal->next;
         if (!replica->proposal_first)

@@ -40,6 +40,7 @@ void egress_reply_end(struct replica *replica, struct connection *connection, si
     mk_reply_header_store(output->data + begin + MK_FRAME_PREFIX_BYTES, &header);
     mk_frame_end(output, begin);
     replica->stats.bytes_sent += output->length - begin;
+    stats_sent(replica, output->length - begin - MK_FRAME_PREFIX_BYTES);
     replica_touch(replica, connection);
     check_output(replica, connection);
 }
@@ -53,6 +54,8 @@ void egress_event(struct replica *replica, struct connection *connection, int64_
         .type = event_type, .state = MK_STATE_SYNC_CONNECTED, .path = path};
     size_t begin = egress_reply_begin(connection);
     mk_watcher_event_write(&connection->link.output, &event);
+    replica->stats.counters[COUNTER_WATCH_BYTES] +=
+        connection->link.output.length - begin - MK_FRAME_PREFIX_BYTES;
     egress_reply_end(replica, connection, begin, MK_XID_NOTIFICATION, zxid, 0);
     replica->stats.packets_sent++;
     connection->info.sent++;
@@ -62,12 +65,17 @@ struct delivery {
     struct replica *replica;
     const struct op_change *change;
     int64_t zxid;
+    uint32_t told, told_of_children; /* watchers, of this change */
 };
 
 static void deliver(void *context, uint32_t watcher, int32_t event_type, struct mk_bytes path,
                     bool on_parent)
 {
-    const struct delivery *delivery = context;
+    struct delivery *delivery = context;
+    if (event_type == MK_EVENT_NODE_CHILDREN_CHANGED)
+        delivery->told_of_children++;
+    else
+        delivery->told++;
     struct replica *replica = delivery->replica;
     struct connection *connection = connection_find(replica, watcher);
     MK_ASSERT(connection != NULL);
@@ -78,13 +86,30 @@ static void deliver(void *context, uint32_t watcher, int32_t event_type, struct 
     egress_event(replica, connection, delivery->zxid, event_type, path);
 }
 
+static void count_told(const struct delivery *delivery)
+{
+    struct replica *replica = delivery->replica;
+    static const enum metric_summary summaries[] = {
+        [MK_EVENT_NODE_CREATED] = SUMMARY_NODE_CREATED_WATCH_COUNT,
+        [MK_EVENT_NODE_DELETED] = SUMMARY_NODE_DELETED_WATCH_COUNT,
+        [MK_EVENT_NODE_DATA_CHANGED] = SUMMARY_NODE_CHANGED_WATCH_COUNT,
+    };
+    if (delivery->told)
+        stats_sample(replica, summaries[delivery->change->event_type], delivery->told);
+    if (delivery->told_of_children)
+        stats_sample(replica, SUMMARY_NODE_CHILDREN_WATCH_COUNT, delivery->told_of_children);
+}
+
 void egress_changes(struct replica *replica, int64_t zxid)
 {
     struct delivery delivery = {.replica = replica, .zxid = zxid};
     for (size_t i = 0; i < replica->changes.count; i++) {
         delivery.change = &replica->changes.items[i];
+        delivery.told = delivery.told_of_children = 0;
         watch_trigger(replica->watches, delivery.change->event_type, delivery.change->path, deliver,
                       &delivery);
+        if (delivery.told + delivery.told_of_children > 0)
+            count_told(&delivery);
     }
     op_changes_clear(&replica->changes, tree_acls(replica->tree));
 }

@@ -137,11 +137,13 @@ void handshake_frame(struct replica *replica, struct connection *connection, str
         connection_drop(replica, connection);
         return;
     }
+    stats_count(replica, COUNTER_CONNECTION_REQUEST_COUNT);
     const struct replica_options *options = &replica->options;
     int32_t timeout_ms = MK_MIN(MK_MAX(request.timeout, options->session_timeout_min_ms),
                                 options->session_timeout_max_ms);
     connection->reply_has_read_only = request.has_read_only;
     if (request.session_id != 0) {
+        stats_count(replica, COUNTER_CONNECTION_REVALIDATE_COUNT);
         resume(replica, connection, &request, timeout_ms);
         return;
     }

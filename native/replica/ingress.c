@@ -134,6 +134,7 @@ void connection_pause(struct replica *replica, struct connection *connection)
     if (connection->link.paused)
         return;
     connection->link.paused = true;
+    stats_count(replica, COUNTER_REQUEST_THROTTLE_WAIT_COUNT);
     replica->paused_count++;
     replica_touch(replica, connection);
 }
@@ -205,8 +206,10 @@ static bool handshake_word(struct replica *replica, struct connection *connectio
     }
     uint64_t mask = 0;
     if (word == MK_WORD('s', 't', 'm', 'k')) {
-        if (bytes.length < 12)
-            return true; /* its mask follows */
+        if (bytes.length < 12) { /* Apache does not wait for the mask either */
+            connection_end(replica, connection);
+            return true;
+        }
         mask = mk_load_u64(bytes.data + 4);
     }
     command_word(replica, connection, word, mask);
@@ -237,6 +240,7 @@ static bool take_frame(struct replica *replica, struct connection *connection,
         return false;
     case MK_FRAME_NEGATIVE:
     case MK_FRAME_TOO_LARGE:
+        stats_count(replica, COUNTER_LARGE_REQUESTS_REJECTED);
         replica_log(replica, MK_LEVEL_WARN,
                     "closing the connection from %s: frame length %d is not within 0..%d "
                     "(option frame_bytes_max)",

@@ -9,6 +9,7 @@ struct request *pipeline_push(struct replica *replica, struct connection *connec
                               struct mk_bytes frame)
 {
     size_t frame_length = mk_bytes_size(frame);
+    stats_sample(replica, SUMMARY_REQUESTS_IN_SESSION_QUEUE, connection->queue_length);
     struct request *request = mk_pool_alloc(&replica->pool, sizeof *request + frame_length);
     *request = (struct request){.state = state,
                                 .xid = xid,

@@ -59,6 +59,8 @@ static struct proposal *transaction_end(struct replica *replica, int64_t session
     memcpy(proposal->data, scratch->data, scratch->length);
     if (marks > 0)
         memcpy(proposal->data + scratch->length, create2_parts.data, marks);
+    stats_sample(replica, SUMMARY_SYNC_PROCESSOR_QUEUE_SIZE, replica->proposal_count);
+    stats_count(replica, COUNTER_SYNC_PROCESSOR_REQUEST_QUEUED);
     if (replica->proposal_last)
         replica->proposal_last->next = proposal;
     else

@@ -220,6 +220,7 @@ static void drop_stale_handshakes(struct replica *replica)
 {
     int64_t limit = replica->now_ms - replica->options.handshake_timeout_ms;
     while (replica->handshake_first && replica->handshake_first->opened_ms <= limit) {
+        stats_count(replica, COUNTER_SESSIONLESS_CONNECTIONS_EXPIRED);
         connection_drop(replica, replica->handshake_first);
     }
 }

@@ -328,6 +328,17 @@ void snapshot_done(struct replica *replica, int32_t error);
 void snapshot_fini(struct replica *replica);
 
 /* stats.c */
+static inline void stats_count(struct replica *replica, enum metric_counter counter)
+{
+    replica->stats.counters[counter]++;
+}
+static inline void stats_sample(struct replica *replica, enum metric_summary summary,
+                                uint64_t value)
+{
+    mk_summary_add(&replica->stats.summaries[summary], value);
+}
+/* A frame to a client, of so many bytes without its length. */
+void stats_sent(struct replica *replica, size_t bytes);
 void stats_replied(struct replica *replica, struct connection *connection, int32_t xid, int32_t op,
                    int64_t zxid, int64_t started_ms);
 void stats_digest(struct replica *replica, int64_t zxid);

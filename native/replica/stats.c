@@ -15,12 +15,35 @@ static void latency_add(struct replica_latency *latency, int64_t elapsed_ms)
     latency->count++;
 }
 
+/* Those that become a transaction; all others, pings too, are answered from the tree. */
+static bool is_update(int32_t op)
+{
+    switch (op) {
+    case MK_OP_CREATE:
+    case MK_OP_CREATE2:
+    case MK_OP_CREATE_CONTAINER:
+    case MK_OP_CREATE_TTL:
+    case MK_OP_DELETE:
+    case MK_OP_SET_DATA:
+    case MK_OP_SET_ACL:
+    case MK_OP_MULTI:
+    case MK_OP_RECONFIG:
+    case MK_OP_CLOSE_SESSION:
+        return true;
+    default:
+        return false;
+    }
+}
+
 void stats_replied(struct replica *replica, struct connection *connection, int32_t xid, int32_t op,
                    int64_t zxid, int64_t started_ms)
 {
     int64_t elapsed_ms = replica->now_ms - started_ms;
     latency_add(&replica->stats.latency, elapsed_ms);
     replica->stats.packets_sent++;
+    enum metric_histogram histogram =
+        is_update(op) ? HISTOGRAM_UPDATELATENCY : HISTOGRAM_READLATENCY;
+    mk_histogram_add(&replica->stats.histograms[histogram], (uint64_t)elapsed_ms);
     struct replica_connection_info *info = &connection->info;
     latency_add(&info->latency, elapsed_ms);
     info->sent++;
@@ -29,6 +52,12 @@ void stats_replied(struct replica *replica, struct connection *connection, int32
     info->last_zxid = zxid;
     info->last_response_now_ms = replica->now_ms;
     info->last_latency_ms = elapsed_ms;
+}
+
+void stats_sent(struct replica *replica, size_t bytes)
+{
+    replica->stats.response_last_bytes = bytes;
+    mk_summary_add(&replica->stats.response_bytes, bytes);
 }
 
 void stats_digest(struct replica *replica, int64_t zxid)
@@ -62,6 +91,14 @@ void replica_stats_reset(struct replica *replica)
     struct replica_stats *stats = &replica->stats;
     stats->latency = (struct replica_latency){0, 0, 0, 0};
     stats->packets_received = stats->packets_sent = 0;
+    stats->bytes_received = stats->bytes_sent = 0;
+    stats->sessions_expired_count = stats->connection_drop_count = 0;
+    stats->response_bytes = (struct mk_summary){0};
+    stats->response_last_bytes = 0;
+    memset(stats->op_count, 0, sizeof stats->op_count);
+    memset(stats->counters, 0, sizeof stats->counters);
+    memset(stats->summaries, 0, sizeof stats->summaries);
+    memset(stats->histograms, 0, sizeof stats->histograms);
 }
 
 void replica_connections_reset(struct replica *replica)

@@ -5,6 +5,8 @@
 #ifndef REPLICA_STATS_H
 #define REPLICA_STATS_H
 
+#include "base/summary.h"
+#include "replica/metrics.gen.h"
 #include "replica/replica.h"
 
 struct replica_latency { /* milliseconds, from a request read to its reply written */
@@ -24,8 +26,14 @@ struct replica_stats {
     uint64_t auth_failed_count;
     uint64_t sessions_expired_count;
     uint64_t connection_drop_count;
-    uint64_t op_count[128]; /* by opcode 0..127 */
-    int64_t start_now_ms;   /* for uptime */
+    uint64_t op_count[128];           /* by opcode 0..127 */
+    int64_t start_now_ms;             /* for uptime */
+    struct mk_summary response_bytes; /* of frames to clients, without their length */
+    uint64_t response_last_bytes;
+    /* Those of schema/metrics.lua that have no member above. */
+    uint64_t counters[COUNTER_COUNT];
+    struct mk_summary summaries[SUMMARY_COUNT];
+    struct mk_histogram histograms[HISTOGRAM_COUNT];
 };
 
 struct replica_connection_info {
@@ -46,7 +54,8 @@ struct replica_connection_info {
 };
 
 const struct replica_stats *replica_stats(const struct replica *replica);
-void replica_stats_reset(struct replica *replica);       /* srst */
+/* srst: begins all counters and summaries anew, but not what tells the present state. */
+void replica_stats_reset(struct replica *replica);
 void replica_connections_reset(struct replica *replica); /* crst */
 /* In ascending order of connection number. */
 void replica_connection_visit(const struct replica *replica,

@@ -18,6 +18,12 @@ struct stats *stats_check(lua_State *L)
     return stats;
 }
 
+static void set_integer(lua_State *L, const char *name, int64_t value)
+{
+    lua_pushinteger(L, value);
+    lua_setfield(L, -2, name);
+}
+
 typedef int64_t stats_number(struct stats *stats);
 
 static const struct replica_stats *counters(struct stats *stats)
@@ -30,11 +36,14 @@ static struct tree *tree_of(struct stats *stats)
     return replica_tree(server_replica(stats->host->server));
 }
 
-static struct server_figures figures_of(struct stats *stats)
+/* Asked once for a command: it goes through the directories. */
+static const struct server_figures *figures_of(struct stats *stats)
 {
-    struct server_figures figures;
-    server_figures(stats->host->server, &figures);
-    return figures;
+    if (!stats->figures_known) {
+        server_figures(stats->host->server, &stats->figures);
+        stats->figures_known = true;
+    }
+    return &stats->figures;
 }
 
 #define COUNTER(name, member)                                                                      \
@@ -45,7 +54,7 @@ static struct server_figures figures_of(struct stats *stats)
 #define FIGURE(name)                                                                               \
     static int64_t get_##name(struct stats *stats)                                                 \
     {                                                                                              \
-        return (int64_t)figures_of(stats).name;                                                    \
+        return (int64_t)figures_of(stats)->name;                                                   \
     }
 #define VALUE(name, expression)                                                                    \
     static int64_t get_##name(struct stats *stats)                                                 \
@@ -69,24 +78,38 @@ FIGURE(data_dir_bytes)
 FIGURE(log_dir_bytes)
 FIGURE(file_descriptors_open)
 FIGURE(file_descriptors_max)
-FIGURE(sync_count)
-FIGURE(sync_total_us)
-FIGURE(sync_max_us)
-FIGURE(snapshot_total_ms)
 FIGURE(last_snapshot_zxid)
 FIGURE(last_snapshot_wall_ms)
-VALUE(connection_rejected_count, figures_of(stats).connections_rejected)
+VALUE(sync_count, figures_of(stats)->sync_us.summary.count)
+VALUE(sync_total_us, figures_of(stats)->sync_us.summary.sum)
+VALUE(sync_max_us, figures_of(stats)->sync_us.summary.max)
+VALUE(snapshot_total_ms, figures_of(stats)->snapshot_ms.sum)
+VALUE(connection_rejected_count, figures_of(stats)->connections_rejected)
 VALUE(last_zxid, replica_last_zxid(server_replica(stats->host->server)))
 /* Apache has the root under two names, "" and "/", and counts both. */
 VALUE(znode_count, tree_node_count(tree_of(stats)) + 1)
 VALUE(data_bytes, tree_data_size(tree_of(stats)))
 VALUE(ephemeral_count, tree_ephemeral_count(tree_of(stats)))
 VALUE(session_count, tree_session_count(tree_of(stats)))
+VALUE(local_session_count, ((void)stats, 0)) /* every session is a global one */
 VALUE(now_ms, server_now_ms(stats->host->server))
 VALUE(uptime_ms, server_now_ms(stats->host->server) - counters(stats)->start_now_ms)
 VALUE(trace_mask, stats->host->trace_mask)
 VALUE(argument, stats->argument)
 VALUE(client_port, server_port(stats->host->server, 0))
+
+/* Sizes of the frames to clients; -1 before the first. */
+static int64_t or_none(struct stats *stats, uint64_t bytes)
+{
+    return counters(stats)->response_bytes.count ? (int64_t)bytes : -1;
+}
+
+/* Without events and connect responses, as Apache counts. */
+VALUE(reply_bytes,
+      counters(stats)->response_bytes.sum - counters(stats)->counters[COUNTER_WATCH_BYTES])
+VALUE(response_last_bytes, or_none(stats, counters(stats)->response_last_bytes))
+VALUE(response_max_bytes, or_none(stats, counters(stats)->response_bytes.max))
+VALUE(response_min_bytes, or_none(stats, mk_summary_min(&counters(stats)->response_bytes)))
 
 static void count_connection(void *context, const struct replica_connection_info *info)
 {
@@ -154,6 +177,11 @@ static const struct {
     ROW(data_bytes),
     ROW(ephemeral_count),
     ROW(session_count),
+    ROW(local_session_count),
+    ROW(reply_bytes),
+    ROW(response_last_bytes),
+    ROW(response_max_bytes),
+    ROW(response_min_bytes),
     ROW(now_ms),
     ROW(uptime_ms),
     ROW(trace_mask),
@@ -205,7 +233,10 @@ static int index_stats(lua_State *L)
 /* stats:reset(), stats:reset_connections(), stats:set_trace_mask(mask) */
 static int reset(lua_State *L)
 {
-    replica_stats_reset(server_replica(stats_check(L)->host->server));
+    struct stats *stats = stats_check(L);
+    replica_stats_reset(server_replica(stats->host->server));
+    server_figures_reset(stats->host->server);
+    stats->figures_known = false;
     return 0;
 }
 
@@ -221,12 +252,63 @@ static int set_trace_mask(lua_State *L)
     return 0;
 }
 
+static void push_summary(lua_State *L, const char *name, const struct mk_summary *summary)
+{
+    lua_createtable(L, 0, 8);
+    set_integer(L, "count", (int64_t)summary->count);
+    set_integer(L, "sum", (int64_t)summary->sum);
+    set_integer(L, "min", (int64_t)mk_summary_min(summary));
+    set_integer(L, "max", (int64_t)summary->max);
+    lua_setfield(L, -2, name);
+}
+
+static void push_histogram(lua_State *L, const char *name, const struct mk_histogram *histogram)
+{
+    push_summary(L, name, &histogram->summary);
+    lua_getfield(L, -1, name);
+    set_integer(L, "p50", (int64_t)mk_histogram_quantile(histogram, 500));
+    set_integer(L, "p95", (int64_t)mk_histogram_quantile(histogram, 950));
+    set_integer(L, "p99", (int64_t)mk_histogram_quantile(histogram, 990));
+    set_integer(L, "p999", (int64_t)mk_histogram_quantile(histogram, 999));
+    lua_pop(L, 1);
+}
+
+/* Rows of schema/metrics.lua that the server keeps (`host`), in the units that it counts in. */
+static void push_server_metrics(lua_State *L, const struct server_figures *figures)
+{
+    push_summary(L, "fsynctime", &figures->sync_us.summary);
+    push_histogram(L, "sync_processor_queue_flush_time_ms", &figures->sync_us);
+    push_summary(L, "sync_processor_batch_size", &figures->sync_batch);
+    push_summary(L, "snapshottime", &figures->snapshot_ms);
+    push_summary(L, "dbinittime", &figures->restore_ms);
+    push_summary(L, "startup_snap_load_time", &figures->snapshot_load_ms);
+    push_summary(L, "startup_txns_load_time", &figures->replay_ms);
+    push_summary(L, "startup_txns_loaded", &figures->replayed_transactions);
+}
+
+/* stats:metrics(): by the name of its row, a number, or { count, sum, min, max, p50, ... } */
+static int metrics(lua_State *L)
+{
+    struct stats *stats = stats_check(L);
+    const struct replica_stats *kept = counters(stats);
+    lua_newtable(L);
+    for (int i = 0; i < COUNTER_COUNT; i++)
+        set_integer(L, metric_counter_names[i], (int64_t)kept->counters[i]);
+    for (int i = 0; i < SUMMARY_COUNT; i++)
+        push_summary(L, metric_summary_names[i], &kept->summaries[i]);
+    for (int i = 0; i < HISTOGRAM_COUNT; i++)
+        push_histogram(L, metric_histogram_names[i], &kept->histograms[i]);
+    push_server_metrics(L, figures_of(stats));
+    return 1;
+}
+
 static void make_metatable(lua_State *L)
 {
     static const luaL_Reg methods[] = {
         {"reset", reset},
         {"reset_connections", reset_connections},
         {"set_trace_mask", set_trace_mask},
+        {"metrics", metrics},
         {NULL, NULL},
     };
     luaL_newlib(L, methods);

@@ -71,6 +71,8 @@ struct stats {
     uint64_t serial;
     uint32_t connection; /* that asks */
     uint64_t argument;   /* the mask behind stmk */
+    bool figures_known;
+    struct server_figures figures;
 };
 void stats_push(struct lua_State *L, struct host *host, uint32_t connection, uint64_t argument);
 void stats_close(struct script *script);

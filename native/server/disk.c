@@ -72,13 +72,11 @@ _Noreturn static void disk_failed(struct disk *disk, const struct log_error *err
 }
 
 /* With the mutex held. */
-static void count_sync(struct disk *disk, uint64_t elapsed_ns)
+static void count_sync(struct disk *disk, uint64_t elapsed_ns, size_t entries)
 {
-    uint64_t elapsed_us = elapsed_ns / 1000;
     disk->written_at_ns = uv_hrtime();
-    disk->figures.sync_count++;
-    disk->figures.sync_total_us += elapsed_us;
-    disk->figures.sync_max_us = MK_MAX(disk->figures.sync_max_us, elapsed_us);
+    mk_histogram_add(&disk->figures.sync_us, elapsed_ns / 1000);
+    mk_summary_add(&disk->figures.sync_batch, entries);
     disk->usual_ns += elapsed_ns / USUAL_WEIGHT - disk->usual_ns / USUAL_WEIGHT;
     if (elapsed_ns > HERE_SLOW_NS)
         disk->slow_at_ns = disk->written_at_ns;
@@ -201,7 +199,7 @@ static void run(void *argument)
         uv_mutex_unlock(&disk->mutex);
         uint64_t elapsed_ns = write_batch(disk, taken.items, taken.count);
         uv_mutex_lock(&disk->mutex);
-        count_sync(disk, elapsed_ns);
+        count_sync(disk, elapsed_ns, disk->writing.count);
         disk->durable_zxid = disk->writing.items[disk->writing.count - 1].zxid;
         uv_mutex_unlock(&disk->mutex);
         uv_async_send(&disk->async);
@@ -284,7 +282,7 @@ bool disk_write_here(struct disk *disk, const struct replica_log_entry *entries,
         disk->usual_ns < HERE_USUAL_NS && uv_hrtime() - disk->slow_at_ns > HERE_AVOID_NS &&
         !is_full(disk, entries, count) && !wants_roll_within(disk, entries, count)) {
         bool sleeps_for_long = !disk->idle_work;
-        count_sync(disk, write_batch(disk, entries, count));
+        count_sync(disk, write_batch(disk, entries, count), count);
         if (sleeps_for_long)
             uv_cond_signal(&disk->wake); /* there are chores again, once the writes pause */
         disk->durable_zxid = disk->told_zxid = entries[count - 1].zxid;
@@ -333,5 +331,12 @@ void disk_figures(struct disk *disk, struct disk_figures *figures)
 {
     uv_mutex_lock(&disk->mutex);
     *figures = disk->figures;
+    uv_mutex_unlock(&disk->mutex);
+}
+
+void disk_figures_reset(struct disk *disk)
+{
+    uv_mutex_lock(&disk->mutex);
+    disk->figures = (struct disk_figures){0};
     uv_mutex_unlock(&disk->mutex);
 }

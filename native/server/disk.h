@@ -13,7 +13,8 @@
 #include "server/server_int.h"
 
 struct disk_figures {
-    uint64_t sync_count, sync_total_us, sync_max_us;
+    struct mk_histogram sync_us;
+    struct mk_summary sync_batch; /* entries */
 };
 
 /* Starts the thread. Takes over `log` if it returns 0. */
@@ -29,5 +30,6 @@ void disk_stop(struct disk *disk);
 void disk_close(struct disk *disk);
 void disk_free(struct disk *disk);
 void disk_figures(struct disk *disk, struct disk_figures *figures);
+void disk_figures_reset(struct disk *disk);
 
 #endif

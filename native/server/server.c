@@ -425,19 +425,32 @@ void server_figures(const struct server *server, struct server_figures *figures)
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
         figures->file_descriptors_max = limit.rlim_cur;
-    figures->connections_rejected = clients_rejected(server->clients);
+    figures->connections_rejected =
+        clients_rejected(server->clients) - server->rejected_before_reset;
+    figures->restore_ms = server->restore_ms;
+    figures->snapshot_load_ms = server->snapshot_load_ms;
+    figures->replay_ms = server->replay_ms;
+    figures->replayed_transactions = server->replayed_transactions;
     if (server->disk) {
         struct disk_figures disk;
         disk_figures(server->disk, &disk);
-        figures->sync_count = disk.sync_count;
-        figures->sync_total_us = disk.sync_total_us;
-        figures->sync_max_us = disk.sync_max_us;
+        figures->sync_us = disk.sync_us;
+        figures->sync_batch = disk.sync_batch;
     }
     if (server->snapshots) {
         struct snapshots_figures snapshots;
         snapshots_figures(server->snapshots, &snapshots);
-        figures->snapshot_total_ms = snapshots.total_ms;
+        figures->snapshot_ms = snapshots.elapsed_ms;
         figures->last_snapshot_zxid = snapshots.last_zxid;
         figures->last_snapshot_wall_ms = snapshots.last_wall_ms;
     }
+}
+
+void server_figures_reset(struct server *server)
+{
+    server->rejected_before_reset = clients_rejected(server->clients);
+    if (server->disk)
+        disk_figures_reset(server->disk);
+    if (server->snapshots)
+        snapshots_figures_reset(server->snapshots);
 }

@@ -6,6 +6,7 @@
 #ifndef SERVER_SERVER_H
 #define SERVER_SERVER_H
 
+#include "base/summary.h"
 #include "replica/replica.h"
 
 #include <uv.h>
@@ -79,12 +80,17 @@ struct server_figures {
     uint64_t data_dir_bytes, log_dir_bytes; /* 0 in memory-only mode */
     uint64_t file_descriptors_open, file_descriptors_max;
     uint64_t connections_rejected;
-    uint64_t sync_count, sync_total_us, sync_max_us; /* fdatasync of the log */
-    uint64_t snapshot_total_ms;
+    struct mk_histogram sync_us;   /* write and sync of a batch of the log */
+    struct mk_summary sync_batch;  /* entries of a batch */
+    struct mk_summary snapshot_ms; /* from begin to end, finished ones */
+    /* The start: one value each; none in memory-only mode. */
+    struct mk_summary restore_ms, snapshot_load_ms, replay_ms, replayed_transactions;
     int64_t last_snapshot_zxid;
     int64_t last_snapshot_wall_ms;
 };
 void server_figures(const struct server *server, struct server_figures *figures);
+/* Begins what counts syncs, snapshots and rejected connections anew. */
+void server_figures_reset(struct server *server);
 const struct server_options *server_options(const struct server *server);
 int64_t server_now_ms(const struct server *server); /* the monotonic clock of its events */
 

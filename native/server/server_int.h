@@ -56,6 +56,9 @@ struct server {
     /* Told at the end of the round; 0: nothing. */
     int64_t durable_zxid;
     bool memory_snapshot_begun;
+    /* The part of the figures that is known since the start. */
+    struct mk_summary restore_ms, snapshot_load_ms, replay_ms, replayed_transactions;
+    uint64_t rejected_before_reset;
 };
 
 /* --- server.c ----------------------------------------------------------------------------------

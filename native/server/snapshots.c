@@ -72,7 +72,7 @@ static void post_done(struct snapshots *snapshots, int error)
         struct snapshots_figures *figures = &snapshots->figures;
         uv_timeval64_t wall;
         uv_gettimeofday(&wall);
-        figures->total_ms += (uv_hrtime() - snapshots->began_ns) / 1000000;
+        mk_summary_add(&figures->elapsed_ms, (uv_hrtime() - snapshots->began_ns) / 1000000);
         figures->last_zxid = snapshots->zxid;
         figures->last_wall_ms = wall.tv_sec * 1000 + wall.tv_usec / 1000;
     }
@@ -305,5 +305,12 @@ void snapshots_figures(struct snapshots *snapshots, struct snapshots_figures *fi
 {
     uv_mutex_lock(&snapshots->mutex);
     *figures = snapshots->figures;
+    uv_mutex_unlock(&snapshots->mutex);
+}
+
+void snapshots_figures_reset(struct snapshots *snapshots)
+{
+    uv_mutex_lock(&snapshots->mutex);
+    snapshots->figures.elapsed_ms = (struct mk_summary){0};
     uv_mutex_unlock(&snapshots->mutex);
 }

@@ -10,8 +10,8 @@
 #include "server/server_int.h"
 
 struct snapshots_figures {
-    uint64_t total_ms; /* spent from begin to end, finished ones */
-    int64_t last_zxid; /* -1: none since the start */
+    struct mk_summary elapsed_ms; /* from begin to end, finished ones */
+    int64_t last_zxid;            /* -1: none since the start */
     int64_t last_wall_ms;
 };
 
@@ -27,5 +27,6 @@ void snapshots_stop(struct snapshots *snapshots);
 void snapshots_close(struct snapshots *snapshots);
 void snapshots_free(struct snapshots *snapshots);
 void snapshots_figures(struct snapshots *snapshots, struct snapshots_figures *figures);
+void snapshots_figures_reset(struct snapshots *snapshots); /* not the last one */
 
 #endif

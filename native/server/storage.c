@@ -125,6 +125,7 @@ static void close_stores(struct server *server)
 struct restoring {
     struct server *server;
     uint64_t last_progress_ns;
+    uint64_t loaded_ns; /* when the snapshot was in the tree; 0: there was none */
 };
 
 static void restore_reset(void *context)
@@ -144,6 +145,7 @@ static int restore_snapshot_done(void *context, const struct snapfile_info *info
                                  const char **reason)
 {
     struct restoring *restoring = context;
+    restoring->loaded_ns = uv_hrtime();
     bool has_digest = info->seal.has_digest && info->seal.digest_version == 2;
     return replica_restore_snapshot_done(restoring->server->replica, info->zxid,
                                          has_digest ? info->seal.digest_zxid : 0, info->seal.digest,
@@ -209,6 +211,17 @@ static void trace_result(const struct server *server, const struct log_recover_r
              (unsigned long long)((uv_hrtime() - started_ns) / 1000000));
 }
 
+static void count_restore(struct server *server, const struct log_recover_result *result,
+                          uint64_t started_ns, uint64_t loaded_ns)
+{
+    uint64_t now_ns = uv_hrtime();
+    if (loaded_ns)
+        mk_summary_add(&server->snapshot_load_ms, (loaded_ns - started_ns) / 1000000);
+    mk_summary_add(&server->replay_ms, (now_ns - MK_MAX(loaded_ns, started_ns)) / 1000000);
+    mk_summary_add(&server->replayed_transactions, result->transactions);
+    mk_summary_add(&server->restore_ms, (now_ns - started_ns) / 1000000);
+}
+
 static int recover(struct server *server, struct log_recover_result *result,
                    struct log_error *cause)
 {
@@ -234,6 +247,7 @@ static int recover(struct server *server, struct log_recover_result *result,
     log_report_fini(&report);
     if (code != 0)
         return code;
+    count_restore(server, result, started_ns, restoring.loaded_ns);
     trace_result(server, result, started_ns);
     uint64_t dangling = tree_dangling_acls(replica_tree(server->replica));
     if (dangling > 0)

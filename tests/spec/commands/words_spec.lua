@@ -4,6 +4,7 @@
 
 local commands = require "moonkeeper.server.commands"
 local figures = require "moonkeeper.server.figures"
+local schema = require "moonkeeper.schema.metrics"
 
 local DIRECTORY <const> = "server-scripts/commands/"
 
@@ -24,18 +25,41 @@ local function each(list, pair)
   end
 end
 
+local function summary(count, sum, min, max, quantiles)
+  local made = { count = count, sum = sum, min = min, max = max }
+  for name, value in pairs(quantiles or {}) do
+    made[name] = value
+  end
+  return made
+end
+
+-- What stats:metrics() gives: every row that is kept, empty unless said otherwise.
+local function metrics(changes)
+  local made = {}
+  for _, row in ipairs(schema.list) do
+    if row.replica or row.host then
+      made[row.name] = row.kind == "counter" and 0
+        or summary(0, 0, 0, 0, { p50 = 0, p95 = 0, p99 = 0, p999 = 0 })
+    end
+  end
+  for name, value in pairs(changes) do
+    made[name] = value
+  end
+  return made
+end
+
 local function stats(changes)
   local made = {
     version = "3.9.4-moonkeeper-0.1.0, built on 2026-05-24 12:00 UTC", role = "standalone",
     read_only = false, latency_min_ms = 0, latency_avg_ms = 14 / 3, latency_max_ms = 11,
-    packets_received = 9, packets_sent = 8, bytes_received = 274, bytes_sent = 176,
+    packets_received = 9, packets_sent = 8, bytes_received = 274, reply_bytes = 176,
     connection_count = 3, outstanding_requests = 2, last_zxid = 0x100000003, znode_count = 7,
     watch_count = 3, ephemeral_count = 1, session_count = 1, data_bytes = 51,
     data_dir_bytes = 4096, log_dir_bytes = 8192, file_descriptors_open = 20,
     file_descriptors_max = 1024, uptime_ms = 4810, auth_failed_count = 0,
     connection_rejected_count = 4, connection_drop_count = 5, sessions_expired_count = 6,
-    sync_count = 3, sync_total_us = 4500, sync_max_us = 2999, snapshot_count = 1,
-    snapshot_total_ms = 3, trace_mask = 306, argument = 257, client_port = 2181,
+    local_session_count = 0, response_last_bytes = 16, response_max_bytes = 84,
+    response_min_bytes = 16, trace_mask = 306, argument = 257, client_port = 2181,
     now_ms = 100000, wall_ms = 1779624000000, config = {
       data_dir = "/d", data_log_dir = "/l", tick_time_ms = 2000, connections_per_address_max = 60,
       session_timeout_min_ms = 4000, session_timeout_max_ms = 40000, listen_backlog = 1024, id = 3,
@@ -60,6 +84,16 @@ local function stats(changes)
     digests = each({ { 128, 1371985504 }, { 256, -1 } }, true),
     watch_summary = function()
       return 1, 2, 3
+    end,
+    metrics = function()
+      return metrics {
+        connection_request_count = 7, watch_bytes = 36,
+        fsynctime = summary(3, 4500, 250, 2999), snapshottime = summary(1, 3, 3, 3),
+        readlatency = summary(4, 5, 0, 3, { p50 = 1, p95 = 3, p99 = 3, p999 = 3 }),
+        propagation_latency = summary(2, 3, 1, 2, { p50 = 1, p95 = 2, p99 = 2, p999 = 2 }),
+        sync_processor_queue_flush_time_ms = summary(3, 4500, 250, 2999,
+          { p50 = 1251, p95 = 2999, p99 = 2999, p999 = 2999 }),
+      }
     end,
     op_counts = function()
       return { [1] = 1, [2] = 0, [4] = 5, [8] = 2, [12] = 3, [15] = 4 }
@@ -236,7 +270,7 @@ describe("the answers", function()
       values[name] = value
       count = count + 1
     end
-    assert.is_true(count > 30)
+    assert.is_true(count > 150)
     for name, value in pairs {
       zk_version = stats().version, zk_server_state = "standalone", zk_avg_latency = "4.6667",
       zk_min_latency = "0", zk_max_latency = "11", zk_packets_received = "9",
@@ -246,17 +280,28 @@ describe("the answers", function()
       zk_max_file_descriptor_count = "1024", zk_uptime = "4810", zk_global_sessions = "1",
       zk_connection_rejected = "4", zk_connection_drop_count = "5",
       zk_stale_sessions_expired = "6", zk_avg_fsynctime = "1.5", zk_max_fsynctime = "2",
-      zk_cnt_fsynctime = "3", zk_sum_fsynctime = "4", zk_avg_snapshottime = "3.0",
+      zk_min_fsynctime = "0", zk_cnt_fsynctime = "3", zk_sum_fsynctime = "4",
+      zk_avg_snapshottime = "3.0", zk_avg_readlatency = "1.25", zk_min_readlatency = "0",
+      zk_max_readlatency = "3", zk_cnt_readlatency = "4", zk_sum_readlatency = "5",
+      zk_p50_readlatency = "1", zk_p95_readlatency = "3", zk_p99_readlatency = "3",
+      zk_p999_readlatency = "3", zk_avg_updatelatency = "0.0",
+      zk_p50_sync_processor_queue_flush_time_ms = "1",
+      zk_p99_sync_processor_queue_flush_time_ms = "2",
+      zk_cnt_sync_processor_queue_and_flush_time_ms = "2", zk_local_sessions = "0",
+      zk_connection_request_count = "7", zk_watch_bytes = "36", zk_large_requests_rejected = "0",
+      zk_last_client_response_size = "16", zk_max_client_response_size = "84",
       zk_op_count_create = "5", zk_op_count_get_children = "5", zk_op_count_get_data = "5",
       zk_op_count_delete = "0", zk_op_count_total = "15",
     } do
       assert.are.equal(value, values[name], name)
     end
-    assert.is_nil(values.zk_op_count_sync, "a counter that is not kept is not shown")
+    assert.is_nil(values.zk_p50_fsynctime, "Apache has no quantiles of it")
   end)
 
   it("of mntr before the first request divide by nothing", function()
-    local text = run("mntr", stats { latency_avg_ms = 0, sync_count = 0, snapshot_count = 0 })
+    local text = run("mntr", stats { latency_avg_ms = 0, metrics = function()
+      return metrics {}
+    end })
     assert.is_truthy(text:find("\nzk_avg_latency\t0.0\n", 1, true))
     assert.is_truthy(text:find("\nzk_avg_fsynctime\t0.0\n", 1, true))
   end)

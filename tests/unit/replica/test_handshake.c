@@ -472,11 +472,14 @@ static void test_word_with_mask(void **state)
 {
     struct world *world = *state;
     peer_open(world, 0);
-    peer_send(world, 0, "stmk", 4);
-    assert_int_equal(world->command_count, 0); /* its mask is missing */
-    peer_send(world, 0, "\0\0\0\0\0\0\1\2", 8);
+    peer_send(world, 0, "stmk\0\0\0\0\0\0\1\2", 12);
     assert_int_equal(world->command_count, 1);
     assert_int_equal(world->commands[0].mask, 0x102);
+    /* As Apache: a mask that does not come with its word ends the connection. */
+    peer_open(world, 1);
+    peer_send(world, 1, "stmk\0\0\0", 7);
+    assert_int_equal(world->command_count, 1);
+    assert_ended(world, 1);
 }
 
 /* The answer comes when the client is gone, or for a connection that asked nothing. */

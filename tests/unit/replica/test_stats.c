@@ -87,6 +87,124 @@ static void test_latency(void **state)
     assert_int_equal(info.last_response_now_ms, world->now_ms);
 }
 
+static const struct mk_summary *summary(struct world *world, enum metric_summary which)
+{
+    return &stats(world)->summaries[which];
+}
+
+static const struct mk_histogram *histogram(struct world *world, enum metric_histogram which)
+{
+    return &stats(world)->histograms[which];
+}
+
+static void test_latency_by_kind(void **state)
+{
+    struct world *world = *state;
+    session_open(world, 0);
+    world->hold = true;
+    int32_t write = send_create(world, 0, "/a", "x", 0);
+    world_pass(world, 10);
+    int32_t read = send_get(world, 0, "/a", false);
+    world_pass(world, 20);
+    world_durable_all(world);
+    world->hold = false;
+    expect_reply(world, 0, write, 0);
+    expect_data(world, 0, read, "x");
+    int32_t failed = send_create(world, 0, "/a", "x", 0);
+    expect_reply(world, 0, failed, MK_ERR_NODE_EXISTS);
+    send_ping(world, 0);
+    expect_reply(world, 0, MK_XID_PING, 0);
+    const struct mk_histogram *reads = histogram(world, HISTOGRAM_READLATENCY);
+    const struct mk_histogram *updates = histogram(world, HISTOGRAM_UPDATELATENCY);
+    assert_int_equal(reads->summary.count, 2);
+    assert_int_equal(reads->summary.max, 20);
+    assert_int_equal(updates->summary.count, 2);
+    assert_int_equal(updates->summary.sum, 30);
+    assert_int_equal(mk_histogram_quantile(updates, 500), 0);
+    assert_int_equal(mk_histogram_quantile(updates, 990), 30);
+    /* createSession, and the two creates: a failed one is a transaction too */
+    assert_int_equal(histogram(world, HISTOGRAM_PROPAGATION_LATENCY)->summary.count, 3);
+    assert_int_equal(histogram(world, HISTOGRAM_PROPAGATION_LATENCY)->summary.max, 30);
+    assert_int_equal(stats(world)->counters[COUNTER_SYNC_PROCESSOR_REQUEST_QUEUED], 3);
+}
+
+static void test_queues(void **state)
+{
+    struct world *world = *state;
+    session_open(world, 0);
+    world->hold = true;
+    send_create(world, 0, "/a", "x", 0);
+    send_create(world, 0, "/b", "x", 0);
+    send_get(world, 0, "/a", false);
+    const struct mk_summary *log = summary(world, SUMMARY_SYNC_PROCESSOR_QUEUE_SIZE);
+    const struct mk_summary *session = summary(world, SUMMARY_REQUESTS_IN_SESSION_QUEUE);
+    assert_int_equal(log->count, 3); /* createSession found nothing, neither did the first */
+    assert_int_equal(log->sum, 1);
+    assert_int_equal(session->count, 3);
+    assert_int_equal(session->sum, 0 + 1 + 2);
+    assert_int_equal(session->max, 2);
+    world_durable_all(world);
+    mk_buffer_clear(&world->peers[0].received);
+}
+
+static void test_watch_counts(void **state)
+{
+    struct world *world = *state;
+    session_open(world, 0);
+    session_open(world, 1);
+    for (uint32_t i = 0; i < 2; i++) {
+        expect_reply(world, i, send_exists(world, i, "/a", true), MK_ERR_NO_NODE);
+        expect_reply(world, i, send_children(world, i, "/", i == 0), 0);
+    }
+    int32_t xid = send_create(world, 0, "/b", "x", 0);
+    expect_event(world, 0, MK_EVENT_NODE_CHILDREN_CHANGED, "/");
+    expect_reply(world, 0, xid, 0);
+    assert_int_equal(summary(world, SUMMARY_NODE_CREATED_WATCH_COUNT)->count, 0);
+    assert_int_equal(summary(world, SUMMARY_NODE_CHILDREN_WATCH_COUNT)->sum, 1);
+    xid = send_create(world, 0, "/a", "x", 0);
+    for (uint32_t i = 0; i < 2; i++)
+        expect_event(world, i, MK_EVENT_NODE_CREATED, "/a");
+    expect_reply(world, 0, xid, 0);
+    assert_int_equal(summary(world, SUMMARY_NODE_CREATED_WATCH_COUNT)->count, 1);
+    assert_int_equal(summary(world, SUMMARY_NODE_CREATED_WATCH_COUNT)->sum, 2);
+    assert_int_equal(summary(world, SUMMARY_NODE_CHILDREN_WATCH_COUNT)->count, 1);
+    /* 16 of the header, type, state and the path: "/" and twice "/a" */
+    assert_int_equal(stats(world)->counters[COUNTER_WATCH_BYTES], 16 + 13 + 2 * (16 + 14));
+}
+
+static void test_connection_counters(void **state)
+{
+    struct world *world = *state;
+    session_open(world, 0);
+    peer_close(world, 0);
+    session_resume(world, 1, 0);
+    peer_open(world, 2);
+    world_pass(world, world->options.handshake_timeout_ms + TICK_MS);
+    assert_ended(world, 2);
+    peer_open(world, 3);
+    peer_send(world, 3, "\x7f\0\0\0", 4);
+    assert_ended(world, 3);
+    const uint64_t *counters = stats(world)->counters;
+    assert_int_equal(counters[COUNTER_CONNECTION_REQUEST_COUNT], 2);
+    assert_int_equal(counters[COUNTER_CONNECTION_REVALIDATE_COUNT], 1);
+    assert_int_equal(counters[COUNTER_SESSIONLESS_CONNECTIONS_EXPIRED], 1);
+    assert_int_equal(counters[COUNTER_LARGE_REQUESTS_REJECTED], 1);
+}
+
+static void test_response_sizes(void **state)
+{
+    struct world *world = *state;
+    session_open(world, 0);
+    assert_int_equal(stats(world)->response_bytes.count, 0);
+    send_ping(world, 0);
+    expect_reply(world, 0, MK_XID_PING, 0);
+    create(world, 0, "/a", 0);
+    assert_int_equal(stats(world)->response_bytes.count, 2);
+    assert_int_equal(mk_summary_min(&stats(world)->response_bytes), 16);
+    assert_int_equal(stats(world)->response_bytes.max, 16 + 6);
+    assert_int_equal(stats(world)->response_last_bytes, 16 + 6);
+}
+
 static void test_connection_line(void **state)
 {
     struct world *world = *state;
@@ -181,6 +299,11 @@ static void test_resets(void **state)
     assert_int_equal(stats(world)->packets_received, 0);
     assert_int_equal(stats(world)->packets_sent, 0);
     assert_int_equal(stats(world)->latency.count, 0);
+    assert_int_equal(stats(world)->op_count[MK_OP_CREATE], 0);
+    assert_int_equal(stats(world)->counters[COUNTER_CONNECTION_REQUEST_COUNT], 0);
+    assert_int_equal(summary(world, SUMMARY_SYNC_PROCESSOR_QUEUE_SIZE)->count, 0);
+    assert_int_equal(mk_histogram_quantile(histogram(world, HISTOGRAM_UPDATELATENCY), 990), 0);
+    assert_int_equal(stats(world)->connection_count, 1); /* it is there */
     assert_int_equal(connections(world).items[0].received, 2);
     replica_connections_reset(world->replica);
     struct replica_connection_info info = connections(world).items[0];
@@ -218,7 +341,9 @@ int main(void)
         STARTED(test_latency),          STARTED(test_connection_line),
         STARTED(test_connection_count), STARTED(test_session_expiry_time),
         STARTED(test_watcher_session),  STARTED(test_resets),
-        STARTED(test_digests),
+        STARTED(test_digests),          STARTED(test_latency_by_kind),
+        STARTED(test_queues),           STARTED(test_watch_counts),
+        STARTED(test_response_sizes),   STARTED(test_connection_counters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
