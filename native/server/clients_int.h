@@ -39,7 +39,7 @@ struct slot {
 struct listener {
     uv_tcp_t tcp;
     struct clients *clients;
-    bool open;
+    size_t address; /* of the options */
 };
 
 struct clients {

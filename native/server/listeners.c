@@ -224,7 +224,7 @@ static uint16_t bound_port(const struct listener *listener)
 }
 
 /* 0, or libuv's error. */
-static int listen_on(struct clients *clients, const struct sockaddr *address, uint16_t *port)
+static int bind_to(struct clients *clients, const struct sockaddr *address, uint16_t *port)
 {
     struct server *server = clients->server;
     struct listener *listener = mk_calloc(1, sizeof *listener);
@@ -238,9 +238,11 @@ static int listen_on(struct clients *clients, const struct sockaddr *address, ui
     listener->tcp.data = listener;
     unsigned flags = takes_ipv6_only(clients, address) ? UV_TCP_IPV6ONLY : 0;
     error = uv_tcp_bind(&listener->tcp, address, flags);
-    if (error == 0)
-        error =
-            uv_listen((uv_stream_t *)&listener->tcp, server->options.listen_backlog, on_connection);
+    if (error == 0) { /* libuv keeps back that an address is in use; asking for the name tells */
+        struct sockaddr_storage bound;
+        int bytes = sizeof bound;
+        error = uv_tcp_getsockname(&listener->tcp, (struct sockaddr *)&bound, &bytes);
+    }
     if (error != 0) {
         uv_close((uv_handle_t *)&listener->tcp, on_listener_closed);
         return error;
@@ -268,7 +270,7 @@ static int listen_failed(struct server_error *error, const struct server_address
 }
 
 /* A name may stand for several addresses (localhost: 127.0.0.1 and ::1); at least one must do. */
-static int listen_on_name(struct clients *clients, size_t index, struct server_error *error)
+static int bind_name(struct clients *clients, size_t index, struct server_error *error)
 {
     const struct server_address *wanted = &clients->server->options.addresses[index];
     char service[8];
@@ -289,7 +291,9 @@ static int listen_on_name(struct clients *clients, size_t index, struct server_e
             ((struct sockaddr_in6 *)(void *)found->ai_addr)->sin6_port = htons(port);
         else
             continue;
-        int failure = listen_on(clients, found->ai_addr, &port);
+        int failure = bind_to(clients, found->ai_addr, &port);
+        if (failure == 0)
+            clients->listeners[clients->listener_count - 1]->address = index;
         if (failure == 0)
             open++;
         else
@@ -305,7 +309,7 @@ static int listen_on_name(struct clients *clients, size_t index, struct server_e
     return open == 0 || fatal ? listen_failed(error, wanted, cause ? cause : UV_EADDRNOTAVAIL) : 0;
 }
 
-int clients_listen(struct clients *clients, struct server_error *error)
+int clients_bind(struct clients *clients, struct server_error *error)
 {
     struct server *server = clients->server;
     uv_timer_init(server->loop, &clients->chores);
@@ -314,12 +318,26 @@ int clients_listen(struct clients *clients, struct server_error *error)
     server_handle_opened(server);
     clients->ports = mk_calloc(server->options.address_count, sizeof *clients->ports);
     for (size_t i = 0; i < server->options.address_count; i++) {
-        int code = listen_on_name(clients, i, error);
+        int code = bind_name(clients, i, error);
         if (code != 0)
             return code;
+    }
+    return 0;
+}
+
+int clients_listen(struct clients *clients, struct server_error *error)
+{
+    struct server *server = clients->server;
+    for (size_t i = 0; i < clients->listener_count; i++) {
+        struct listener *listener = clients->listeners[i];
+        int cause =
+            uv_listen((uv_stream_t *)&listener->tcp, server->options.listen_backlog, on_connection);
+        if (cause != 0) /* somebody else bound it too, and listened first */
+            return listen_failed(error, &server->options.addresses[listener->address], cause);
+    }
+    for (size_t i = 0; i < server->options.address_count; i++)
         mk_trace(server->trace, MK_LEVEL_INFO, "clients", "listening on %s port %u",
                  server->options.addresses[i].host, clients->ports[i]);
-    }
     return 0;
 }
 

@@ -274,7 +274,9 @@ int server_start(uv_loop_t *loop, const struct server_options *options,
     server->clients = clients_new(server);
     uv_update_time(loop);
 
-    int code = storage_open(server, error);
+    int code = clients_bind(server->clients, error);
+    if (code == 0)
+        code = storage_open(server, error);
     if (code == 0) {
         uv_update_time(loop); /* restoring may have taken long */
         server_feed_simple(server, REPLICA_START, 0);

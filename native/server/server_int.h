@@ -101,7 +101,11 @@ uint64_t storage_directory_bytes(const struct store *store);
  * ------------------------------------------------------------------------------------ */
 
 struct clients *clients_new(struct server *server);
-/* Opens the listeners; all or none. */
+/* Takes the client addresses, all or none, and answers nobody yet: clients are refused by the
+ * system, at once, until clients_listen. Before the data is restored, so that an address in use is
+ * told early. */
+int clients_bind(struct clients *clients, struct server_error *error);
+/* Lets clients in; after clients_bind and with the data restored. */
 int clients_listen(struct clients *clients, struct server_error *error);
 /* The replica touched this connection: send, close, or feed what was kept. */
 void clients_perform(struct clients *clients, uint32_t number);

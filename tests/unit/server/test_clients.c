@@ -361,6 +361,18 @@ static void test_port_in_use(void **state)
     assert_non_null(strstr(second.error, "cannot listen on 127.0.0.1 port"));
     assert_non_null(strstr(second.error, "another process listens there"));
     assert_int_equal(fixture_wait(&second), 3);
+
+    /* told before the data is looked at, which may take long */
+    char directory[64], path[80];
+    directory_make(directory);
+    world->options.memory_only = false;
+    world->options.data_dir = directory;
+    assert_false(fixture_start(&second, &world->options));
+    assert_non_null(strstr(second.error, "another process listens there"));
+    assert_int_equal(fixture_wait(&second), 3);
+    snprintf(path, sizeof path, "%s/version-2", directory);
+    assert_int_not_equal(access(path, F_OK), 0);
+    directory_remove(directory);
     assert_int_equal(fixture_stop(&world->fixture), 0);
 }
 
