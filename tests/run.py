@@ -22,8 +22,8 @@ RESULT = re.compile(r"^(not )?ok\b\s*\d*\s*-?\s*(.*)$")
 
 
 # Suites that run foreign clients and servers.
-INTEROP = ["conversations", "c_client", "zkcli", "curator", "crash", "garbage", "kazoo",
-           "differential"]
+INTEROP = ["conversations", "c_client", "zkcli", "curator", "crash", "garbage", "fair",
+           "kazoo", "differential"]
 # Proves the benchmark's yardstick; what it sees depends on what else the machine does, so it runs
 # when it is named: tests/run.py bench-smoke
 BY_NAME_ONLY = {"bench-smoke"}

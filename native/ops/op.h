@@ -80,7 +80,7 @@ struct op_result {
     int32_t error;
     int32_t type; /* transaction type of this part */
     struct mk_bytes path;
-    struct mk_stat stat;
+    struct mk_stat stat;     /* set where the answer shows it and error is 0 */
     struct op_result *parts; /* multi, in the arena */
     int32_t part_count;
     /* Set by the caller before op_write_reply, from op_prepare: the log does not tell create2
@@ -93,6 +93,7 @@ struct op_apply {
     struct tree *tree;
     struct mk_arena *arena;
     struct op_changes *changes; /* NULL while the log is replayed */
+    const struct view *view;    /* that prepared the transaction on this tree, or NULL */
 };
 
 /* Applies one transaction (header already read). Never fails on what replay may meet
@@ -125,8 +126,10 @@ struct op_read {
 
 /* Bytes whose copying takes about as long as one of `steps`. */
 #define OP_STEP_BYTES 128
-/* Of one list or multiRead: what a small request may make of long or many names. */
+/* Of one list: what a small request may make of long or many names. A multiRead names nodes many
+ * times, and could as well be several requests. Where reply_bytes_max is more, it counts. */
 #define OP_REPLY_BYTES_MAX ((size_t)64 << 20)
+#define OP_MULTI_READ_BYTES_MAX ((size_t)16 << 20)
 
 /* Answers exists, getData, getACL, getChildren, getChildren2, getEphemerals,
  * getAllChildrenNumber, multiRead, whoAmI, sync (echo), addWatch, removeWatches,

@@ -336,6 +336,8 @@ static int multi_read_read(struct op_read *read, int32_t op, struct mk_reader *r
     if (check.error)
         return MK_ERR_MARSHALLING;
     size_t begin = reply->length;
+    if (read->reply_bytes_max <= OP_REPLY_BYTES_MAX)
+        read->length_max = MK_MIN(read->length_max, begin + OP_MULTI_READ_BYTES_MAX);
     bool looked_ahead = false;
     while (next_part(reader, &type, &path)) {
         int error = read_part(read, type, path, reply);

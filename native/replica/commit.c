@@ -64,8 +64,10 @@ static void apply(struct replica *replica, struct proposal *proposal, struct op_
     struct mk_txn_header header;
     mk_reader_init(&reader, proposal->data, proposal->length, &replica->arena);
     mk_txn_header_read(&reader, &header);
-    struct op_apply context = {
-        .tree = replica->tree, .arena = &replica->arena, .changes = &replica->changes};
+    struct op_apply context = {.tree = replica->tree,
+                               .arena = &replica->arena,
+                               .changes = &replica->changes,
+                               .view = replica->view};
     int error = op_apply(&context, &header, &reader, result);
     result->create2_parts =
         (struct mk_bytes){proposal->data + proposal->length, proposal->create2_length};
@@ -81,7 +83,6 @@ static void apply(struct replica *replica, struct proposal *proposal, struct op_
 static void commit_one(struct replica *replica, struct proposal *proposal)
 {
     struct op_result result;
-    memset(&result, 0, sizeof result);
     struct connection *connection = proposal->connection;
     if (proposal->request)
         pipeline_finish(replica, connection);

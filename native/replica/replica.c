@@ -27,6 +27,7 @@ void replica_options_init(struct replica_options *options)
         .output_close_bytes = (size_t)64 << 20,
         .turn_cost_max = 512 << 10,
         .continue_cost_max = 2 << 20,
+        .commit_cost_max = 2 << 20,
         .watches_per_connection_max = 1000000,
         .snapshot_transactions = 100000,
         .snapshot_log_bytes = (uint64_t)4 << 30,
@@ -251,6 +252,7 @@ static void run_timers(struct replica *replica)
     if (replica->stopping)
         return;
     drop_stale_handshakes(replica);
+    complaints_run(replica);
     expiry_run(replica);
     if (replica->now_ms >= replica->reaper_next_ms)
         reaper_run(replica);
@@ -263,6 +265,7 @@ static void set_deadline(struct replica *replica)
     if (!replica->stopping) {
         deadline = MK_MIN(deadline, expiry_deadline_ms(replica));
         deadline = MK_MIN(deadline, replica->reaper_next_ms);
+        deadline = MK_MIN(deadline, complaints_deadline_ms(replica));
         if (replica->snapshot.wanted && !replica->snapshot.running)
             deadline = MK_MIN(deadline, replica->snapshot.not_before_ms);
         if (replica->handshake_first)
@@ -315,6 +318,7 @@ static void dispatch(struct replica *replica, const struct replica_event *event)
         run_timers(replica);
         break;
     case REPLICA_CONTINUE:
+        commit_continue(replica);
         fair_continue(replica);
         break;
     case REPLICA_STOP:
@@ -331,7 +335,7 @@ void replica_step(struct replica *replica, const struct replica_event *event,
     dispatch(replica, event);
     mk_arena_reset(&replica->arena);
     set_deadline(replica);
-    update->again = replica->turn_first != NULL;
+    update->again = replica->turn_first || commit_is_due(replica);
     replica->update = NULL;
 }
 

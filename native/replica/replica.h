@@ -12,6 +12,7 @@
  *   3. call again with REPLICA_TICK at update.deadline_ms at the latest, and with
  *      REPLICA_CONTINUE in its next turn while update.again is set: once in a turn, and after it
  *      has looked for other events.
+ * Work that takes long is cut up: what became durable is applied in several turns if it is much.
  * There is no order between the parts of an update: whatever must wait for the disk is
  * produced only by the step that is told REPLICA_DURABLE.
  *
@@ -43,6 +44,7 @@ struct replica_options {
      * much one REPLICA_CONTINUE grants to those that wait, by what they took last. */
     uint32_t turn_cost_max;
     uint32_t continue_cost_max;
+    uint32_t commit_cost_max; /* bytes of transactions to apply before others are looked at */
     uint32_t watches_per_connection_max;
     /* A snapshot after a random number of transactions in (count/2, count], or log bytes
      * likewise; 0 turns either off. */

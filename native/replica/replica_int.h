@@ -15,6 +15,7 @@
 #define REPLICA_REPLICA_INT_H
 
 #include "base/pool.h"
+#include "base/quiet.h"
 #include "base/rand.h"
 #include "replica/replica.h"
 #include "replica/stats.h"
@@ -65,6 +66,18 @@ struct request {
     uint32_t frame_length;
     uint64_t cost; /* REQUEST_UNREAD: a guess of what its answer will cost */
     uint8_t frame[];
+};
+
+/* Kinds of lines that clients can cause; see complain.c. */
+enum complaint {
+    COMPLAINT_FRAME,
+    COMPLAINT_OPCODE,
+    COMPLAINT_OUTPUT,
+    COMPLAINT_WATCHES,
+    COMPLAINT_AUTH,
+    COMPLAINT_IDENTITIES,
+    COMPLAINT_AHEAD,
+    COMPLAINT_COUNT
 };
 
 enum connection_phase {
@@ -178,7 +191,8 @@ struct replica {
     uint64_t proposal_count;
     size_t proposal_bytes;
     int64_t last_proposed_zxid;
-    int64_t last_zxid; /* applied */
+    int64_t durable_zxid; /* the log is; what one turn may apply can be less */
+    int64_t last_zxid;    /* applied */
 
     struct snapshot_state snapshot;
     struct tree_loader *loader;
@@ -189,6 +203,7 @@ struct replica {
     bool stopping;
 
     struct replica_stats stats;
+    struct mk_quiet complaints[COMPLAINT_COUNT];
     struct replica_digest *digests;
     size_t digest_count;
 
@@ -275,7 +290,10 @@ void propose_close_session(struct replica *replica, int64_t session_id,
 bool propose_delete_container(struct replica *replica, struct mk_bytes path);
 
 /* commit.c */
+/* Applies what is durable now, as much as one turn may take; the rest with REPLICA_CONTINUE. */
 void commit_durable(struct replica *replica, int64_t zxid);
+void commit_continue(struct replica *replica);
+bool commit_is_due(const struct replica *replica);
 
 /* egress.c */
 size_t egress_reply_begin(struct connection *connection);
@@ -284,6 +302,14 @@ void egress_reply_end(struct replica *replica, struct connection *connection, si
 void egress_event(struct replica *replica, struct connection *connection, int64_t zxid,
                   int32_t event_type, struct mk_bytes path);
 void egress_changes(struct replica *replica, int64_t zxid);
+
+/* complain.c */
+/* A line at level warn, unless there were many of this kind in the last minute. */
+void replica_complain(struct replica *replica, enum complaint kind, const char *format, ...)
+    MK_PRINTF(3, 4);
+/* Tells how many were kept back, when it is time. */
+void complaints_run(struct replica *replica);
+int64_t complaints_deadline_ms(const struct replica *replica);
 
 /* session.c */
 struct session *session_find(const struct replica *replica, int64_t id);

@@ -41,6 +41,8 @@ SUITES = {
     "differential": (differential, 600),
     "crash": (served("crash.py", ("--rounds", "10"), ("--rounds", "2")), 600),
     "garbage": (served("garbage.py", ("--megabytes", "32"), ("--megabytes", "4")), 600),
+    "fair": (served("fair.py", ("--seconds", "2"), ("--seconds", "0.5", "--children", "20000")),
+             300),
     "kazoo": (served("kazoo_suite.py", (), ("--only", "TestClient::test_create")), 900),
 }
 

@@ -64,6 +64,7 @@ static void make_replica(struct sim *sim, struct mk_trace *trace)
     options.output_pause_bytes = 200 + mk_rand_below(&sim->rand, 4000);
     options.turn_cost_max = 1 + (uint32_t)mk_rand_below(&sim->rand, 4000);
     options.continue_cost_max = 1 + (uint32_t)mk_rand_below(&sim->rand, 8000);
+    options.commit_cost_max = 1 + (uint32_t)mk_rand_below(&sim->rand, 4000);
     options.container_check_interval_ms = 300;
     sim->replica = replica_new(&options);
 }

@@ -17,6 +17,7 @@ static int prepare_small_shares(void **state)
     memset(big_text, 'x', DATA_BYTES);
     world->options.turn_cost_max = SHARE;
     world->options.continue_cost_max = 2 * SHARE;
+    world->options.commit_cost_max = 2 * SHARE;
     world_start(world);
     session_open(world, 0);
     create(world, 0, "/big", 0);
@@ -173,6 +174,33 @@ static void test_walking_counts(void **state)
         expect_reply(world, 0, first + i, 0);
 }
 
+/* What became durable together is not applied in one go if it is much. */
+static void test_commits_take_turns(void **state)
+{
+    struct world *world = *state;
+    world->hold = true;
+    int32_t first = world->peers[0].xid + 1;
+    for (int i = 0; i < 3 * 2 * SHARE / DATA_BYTES; i++)
+        send_set(world, 0, "/big", big_text, -1);
+    int32_t count = world->peers[0].xid - first + 1;
+    int64_t begin = replica_last_zxid(world->replica);
+    world->durable_zxid = world_last_logged(world);
+    assert_int_equal(world->durable_zxid - begin, count);
+    world_step(world,
+               &(struct replica_event){.type = REPLICA_DURABLE, .zxid = world->durable_zxid});
+    int64_t applied = replica_last_zxid(world->replica) - begin;
+    assert_in_range(applied, 1, 2 * SHARE / DATA_BYTES);
+    assert_true(world->update.again);
+    assert_false(replica_is_idle(world->replica));
+    step_simple(world, REPLICA_CONTINUE, 0);
+    assert_in_range(replica_last_zxid(world->replica) - begin, applied + 1, 2 * applied);
+    world_settle(world);
+    assert_false(world->update.again);
+    assert_int_equal(replica_last_zxid(world->replica), world->durable_zxid);
+    for (int32_t i = 0; i < count; i++)
+        expect_reply(world, 0, first + i, 0);
+}
+
 static void test_one_that_waits_may_go(void **state)
 {
     struct world *world = *state;
@@ -217,9 +245,10 @@ static void test_stop_waits_for_what_waits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_a_deep_pipeline_waits), TEST(test_a_queue_behind_a_write_waits),
-        TEST(test_many_take_turns),       TEST(test_walking_counts),
-        TEST(test_one_that_waits_may_go), TEST(test_stop_waits_for_what_waits),
+        TEST(test_a_deep_pipeline_waits),     TEST(test_a_queue_behind_a_write_waits),
+        TEST(test_many_take_turns),           TEST(test_walking_counts),
+        TEST(test_commits_take_turns),        TEST(test_one_that_waits_may_go),
+        TEST(test_stop_waits_for_what_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

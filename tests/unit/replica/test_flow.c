@@ -309,15 +309,18 @@ static void test_multi_read_is_bounded(void **state)
     memset(text, 'x', 1000000);
     set(world, 0, "/a", text);
     mk_free(text);
-    struct mk_buffer body = MK_BUFFER_EMPTY;
-    for (int i = 0; i < 200; i++) {
-        mk_multi_header_write(&body, &(struct mk_multi_header){MK_OP_GET_DATA, false, -1});
-        mk_get_data_request_write(&body, &(struct mk_get_data_request){MK_BYTES("/a"), false});
+    static const int counts[] = {16, 17, 200}; /* the limit is 16 MiB */
+    for (size_t n = 0; n < MK_ARRAY_LENGTH(counts); n++) {
+        struct mk_buffer body = MK_BUFFER_EMPTY;
+        for (int i = 0; i < counts[n]; i++) {
+            mk_multi_header_write(&body, &(struct mk_multi_header){MK_OP_GET_DATA, false, -1});
+            mk_get_data_request_write(&body, &(struct mk_get_data_request){MK_BYTES("/a"), false});
+        }
+        mk_multi_header_write(&body, &(struct mk_multi_header){-1, true, -1});
+        int32_t xid = send_raw(world, 0, MK_OP_MULTI_READ, mk_buffer_bytes(&body));
+        expect_reply(world, 0, xid, counts[n] == 16 ? 0 : MK_ERR_MARSHALLING);
+        mk_buffer_fini(&body);
     }
-    mk_multi_header_write(&body, &(struct mk_multi_header){-1, true, -1});
-    int32_t xid = send_raw(world, 0, MK_OP_MULTI_READ, mk_buffer_bytes(&body));
-    expect_reply(world, 0, xid, MK_ERR_MARSHALLING);
-    mk_buffer_fini(&body);
 }
 
 /* --- any limits, any chunks
@@ -340,6 +343,7 @@ static void random_limits(struct world *world, struct mk_rand *rand)
     options->output_pause_bytes = 1 + draw(rand, draw(rand, 2) ? 100 : 10000);
     options->frame_bytes_max = 100 + (int32_t)draw(rand, 1000);
     options->turn_cost_max = 1 + draw(rand, draw(rand, 2) ? 500 : 100000);
+    options->commit_cost_max = 1 + draw(rand, draw(rand, 2) ? 500 : 100000);
     options->continue_cost_max = 1 + draw(rand, draw(rand, 2) ? 1000 : 100000);
 }
 
