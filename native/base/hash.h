@@ -18,11 +18,24 @@ static inline uint64_t mk_hash_u64(uint64_t value, uint64_t seed)
     return mk_hash_mix(value ^ 0x9e3779b97f4a7c15u, seed ^ 0xd6e8feb86659fd93u);
 }
 
+/* Up to 8 bytes as one word. Loads of fixed sizes that may overlap: a memcpy of a variable length
+ * would go through memory. Equal lengths only compare equal, as the length is hashed too. */
 static inline uint64_t mk_hash_tail(const uint8_t *data, size_t length)
 {
-    uint64_t word = 0;
-    memcpy(&word, data, length);
-    return word;
+    if (length >= 8) {
+        uint64_t word;
+        memcpy(&word, data, 8);
+        return word;
+    }
+    if (length >= 4) {
+        uint32_t first, last;
+        memcpy(&first, data, 4);
+        memcpy(&last, data + length - 4, 4);
+        return (uint64_t)last << 32 | first;
+    }
+    if (length == 0)
+        return 0;
+    return (uint64_t)data[length / 2] << 16 | (uint64_t)data[length - 1] << 8 | data[0];
 }
 
 /* A 64-bit hash of `length` bytes: two words a round through a 64x64 to 128 bit multiply. */

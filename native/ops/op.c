@@ -81,7 +81,9 @@ int op_prepare(struct op_prepare *prepare, int32_t op, struct mk_reader *reader,
     prepare->create2_parts = MK_BYTES_NULL;
     if (!family || !family->prepare || op == MK_OP_CHECK)
         return MK_ERR_UNIMPLEMENTED;
-    struct op_request request = {.op = op};
+    struct op_request request; /* decode fills the operation's own part */
+    request.op = op;
+    request.is_create2 = false;
     if (!reader->arena)
         reader->arena = prepare->arena;
     family->decode(reader, &request);
@@ -114,7 +116,14 @@ int op_apply_record(struct op_apply *apply, const struct mk_txn_header *header,
 int op_apply(struct op_apply *apply, const struct mk_txn_header *header, struct mk_reader *txn,
              struct op_result *result)
 {
-    *result = (struct op_result){.type = header->type};
+    /* `stat` is set by the families that answer with one, if they succeed. */
+    result->error = 0;
+    result->path = (struct mk_bytes){NULL, 0};
+    result->parts = NULL;
+    result->part_count = 0;
+    result->create2_parts = (struct mk_bytes){NULL, 0};
+    if (header->type == MK_OP_MULTI)
+        apply->view = NULL; /* its records tell what all parts together make of a node */
     if (!txn->arena)
         txn->arena = apply->arena;
     return op_apply_record(apply, header, txn, result);

@@ -48,11 +48,16 @@ static int set_data_apply(struct op_apply *apply, const struct mk_txn_header *he
     if (txn->error || record.path.length < 0)
         return MK_ERR_CORRUPT;
     result->path = record.path;
-    result->error = tree_set_data(apply->tree, record.path, record.data, record.version,
-                                  header->zxid, header->time);
+    struct tree_known known = {.node = NULL};
+    if (apply->view && view_known(apply->view, header->zxid, record.path, &known))
+        tree_set_data_known(apply->tree, record.path, record.data, record.version, header->zxid,
+                            header->time, &known);
+    else
+        result->error = tree_set_data(apply->tree, record.path, record.data, record.version,
+                                      header->zxid, header->time);
     if (result->error || !apply->changes)
         return 0;
-    const struct znode *node = tree_find(apply->tree, record.path);
+    const struct znode *node = known.node ? known.node : tree_find(apply->tree, record.path);
     tree_stat(apply->tree, node, &result->stat);
     op_change_add(apply, MK_EVENT_NODE_DATA_CHANGED, record.path, znode_acl(node), ACL_OPEN_UNSAFE);
     return 0;

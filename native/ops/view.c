@@ -17,7 +17,7 @@
 struct change {
     struct view_node node;
     int64_t zxid;
-    uint64_t hash;
+    uint64_t digest_before; /* of the node without this change */
     struct mk_bytes path;
     struct change *bucket_next;     /* valid for the newest of a path */
     struct change *older, *newer;   /* of the same path */
@@ -152,7 +152,7 @@ static uint64_t path_hash(const struct view *view, struct mk_bytes path)
 static struct change **map_slot(const struct view *view, struct mk_bytes path, uint64_t hash)
 {
     struct change **slot = &view->buckets[hash & (view->bucket_count - 1)];
-    while (*slot && !((*slot)->hash == hash && mk_bytes_equal((*slot)->path, path)))
+    while (*slot && !((*slot)->node.path_hash == hash && mk_bytes_equal((*slot)->path, path)))
         slot = &(*slot)->bucket_next;
     return slot;
 }
@@ -165,7 +165,7 @@ static void map_grow(struct view *view)
         struct change *change = view->buckets[i];
         while (change) {
             struct change *next = change->bucket_next;
-            struct change **bucket = &buckets[change->hash & (count - 1)];
+            struct change **bucket = &buckets[change->node.path_hash & (count - 1)];
             change->bucket_next = *bucket;
             *bucket = change;
             change = next;
@@ -199,7 +199,7 @@ static void map_remove(struct view *view, struct change *change)
         change->newer->older = change->older;
         return;
     }
-    struct change **slot = map_slot(view, change->path, change->hash);
+    struct change **slot = map_slot(view, change->path, change->node.path_hash);
     MK_ASSERT(*slot == change);
     if (change->older) {
         change->older->bucket_next = change->bucket_next;
@@ -231,13 +231,14 @@ static uint64_t node_digest(const struct view *view, struct mk_bytes path,
 
 static void find_in_tree(struct view *view, struct mk_bytes path, struct view_node *node)
 {
-    const struct znode *znode = tree_find(view->tree, path);
+    struct znode *znode = tree_find(view->tree, path);
     if (!znode) {
         memset(node, 0, sizeof *node);
         node->acl = ACL_OPEN_UNSAFE;
         return;
     }
     node->exists = true;
+    node->znode = znode;
     node->acl = znode_acl(znode);
     node->child_count = tree_child_count(view->tree, znode);
     node->data_length = MK_MAX(znode_data(znode).length, 0);
@@ -249,12 +250,12 @@ static void find_in_tree(struct view *view, struct mk_bytes path, struct view_no
 const struct view_node *view_find(struct view *view, struct mk_bytes path)
 {
     path = path_normal(path);
-    if (view->path_count) {
-        struct change *change = *map_slot(view, path, path_hash(view, path));
-        if (change)
-            return &change->node;
-    }
+    uint64_t hash = path_hash(view, path);
+    struct change *change = *map_slot(view, path, hash);
+    if (change)
+        return &change->node;
     find_in_tree(view, path, &view->found);
+    view->found.path_hash = hash;
     return &view->found;
 }
 
@@ -286,8 +287,7 @@ void view_change(struct view *view, struct mk_bytes path, const struct view_node
     MK_ASSERT(view->open);
     struct acl_table *acls = tree_acls(view->tree);
     path = path_normal(path);
-    uint64_t hash = path_hash(view, path);
-    struct change **slot = map_slot(view, path, hash);
+    struct change **slot = map_slot(view, path, node->path_hash);
     struct change *change = *slot;
     MK_ASSERT(!change || change->node.digest == node->digest);
     uint64_t digest_old = node->digest;
@@ -299,7 +299,7 @@ void view_change(struct view *view, struct mk_bytes path, const struct view_node
         change = change_take(view, path);
         change->node = *node;
         change->zxid = view->zxid;
-        change->hash = hash;
+        change->digest_before = digest_old;
         map_put(view, slot, change);
         change->next = NULL;
         change->previous = view->tail;
@@ -309,6 +309,8 @@ void view_change(struct view *view, struct mk_bytes path, const struct view_node
             view->head = change;
         view->tail = change;
     }
+    if (!node->exists)
+        change->node.znode = NULL;
     change->node.digest = node_digest(view, path, node);
     view->digest += change->node.digest - digest_old;
     change_link_ephemeral(view, change);
@@ -344,6 +346,20 @@ void view_reject(struct view *view)
     }
     view->digest = view->digest_before;
     view->open = false;
+}
+
+bool view_known(const struct view *view, int64_t zxid, struct mk_bytes path,
+                struct tree_known *known)
+{
+    const struct change *change = view->head;
+    if (!change || change->zxid != zxid || !change->node.znode ||
+        !mk_bytes_equal(change->path, path))
+        return false;
+    *known = (struct tree_known){.node = change->node.znode,
+                                 .content_crc = change->node.content_crc,
+                                 .digest_before = change->digest_before,
+                                 .digest_after = change->node.digest};
+    return true;
 }
 
 void view_committed(struct view *view, int64_t zxid)

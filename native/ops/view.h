@@ -18,7 +18,11 @@ struct view_node {
     int32_t data_length;  /* as Stat shows it */
     uint32_t content_crc; /* view_content_crc of path and data */
     struct mk_stat_persisted stat;
-    uint64_t digest; /* the view's own: its share of the tree digest; keep it when copying */
+    /* The view's own, to be kept when copying: its share of the tree digest, the hash of its path,
+     * its znode (NULL when it is not in the tree yet). */
+    uint64_t digest;
+    uint64_t path_hash;
+    struct znode *znode;
 };
 
 /* The same options as the tree's. The tree must outlive the view; neither frees the other. */
@@ -40,6 +44,10 @@ void view_change(struct view *view, struct mk_bytes path, const struct view_node
 void view_accept(struct view *view);
 void view_reject(struct view *view);
 
+/* Before the oldest transaction in flight, `zxid`, is applied: what its first change knows of the
+ * node at `path`. False if that is not what is changed first, or not in the tree. */
+bool view_known(const struct view *view, int64_t zxid, struct mk_bytes path,
+                struct tree_known *known);
 /* The transaction `zxid` and all before it are applied to the tree. */
 void view_committed(struct view *view, int64_t zxid);
 /* The tree was or will be replaced (loaded): forget everything. */

@@ -43,6 +43,22 @@ static bool component_is_valid(const uint8_t *name, size_t length)
     return !(length == 2 && name[0] == '.' && name[1] == '.');
 }
 
+#define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
+
+/* How many of the eight bytes at `p`, from the first on, are plain: ASCII from '0' on, so neither
+ * the end of a component nor control characters nor parts of longer ones. */
+static size_t plain_length(const uint8_t *p)
+{
+    uint64_t word = (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 |
+                    (uint64_t)p[3] << 24 | (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 |
+                    (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
+    /* In each byte bit 7 marks what is not plain: 0x80 and above by itself, 0x7f with 1 added,
+     * and without 0x50 added all from '0' to 0x7f lack it. A carry out of a byte of 0xb0 or more
+     * only disturbs bytes behind one that is marked already. */
+    uint64_t odd = (word | (word + EACH_BYTE(1)) | ~(word + EACH_BYTE(0x50))) & EACH_BYTE(0x80);
+    return odd ? (size_t)__builtin_ctzll(odd) / 8 : 8;
+}
+
 bool path_is_valid(struct mk_bytes path)
 {
     size_t length = mk_bytes_size(path);
@@ -53,6 +69,12 @@ bool path_is_valid(struct mk_bytes path)
     size_t start = 1; /* of the current component */
     size_t i = 1;
     while (i < length) {
+        if (length - i >= 8) {
+            size_t plain = plain_length(path.data + i);
+            i += plain;
+            if (plain == 8)
+                continue;
+        }
         if (path.data[i] == '/') {
             if (!component_is_valid(path.data + start, i - start))
                 return false;
@@ -70,10 +92,8 @@ bool path_is_valid(struct mk_bytes path)
 /* Offset of the last '/', or -1. */
 static int32_t last_slash(struct mk_bytes path)
 {
-    int32_t i = path.length - 1;
-    while (i >= 0 && path.data[i] != '/')
-        i--;
-    return i;
+    const uint8_t *slash = path.length > 0 ? memrchr(path.data, '/', (size_t)path.length) : NULL;
+    return slash ? (int32_t)(slash - path.data) : -1;
 }
 
 bool path_has_parent(struct mk_bytes path)

@@ -31,13 +31,17 @@ static bool walk_down(const struct tree *tree, struct quota_walk *walk)
     struct mk_bytes name = mk_bytes_of(at, slash ? (size_t)(slash - at) : left);
     walk->end = start + name.length;
     walk->directory = node_find_child(tree, walk->directory, name);
+    if (!walk->directory)
+        return false;
     walk->node = walk->node ? node_find_child(tree, walk->node, name) : 0;
-    return walk->directory != 0;
+    return true;
 }
 
 static struct quota_walk walk_begin(const struct tree *tree, struct mk_bytes path)
 {
-    bool usable = path.length > 1 && path.data[0] == '/';
+    /* Most trees have no quotas at all. */
+    bool usable = path.length > 1 && path.data[0] == '/' && tree->quota &&
+                  tree_child_count(tree, node_at(tree, tree->quota)) > 0;
     return (struct quota_walk){path, 0, tree->root, usable ? tree->quota : 0};
 }
 
@@ -64,8 +68,11 @@ static void write_stats(struct tree *tree, uint32_t stats, uint32_t node)
     int length =
         snprintf(text, sizeof text, "count=%lld,bytes=%lld", (long long)count, (long long)bytes);
     struct mk_bytes data = mk_bytes_of(text, (size_t)length);
-    if (!mk_bytes_equal(znode_data(node_at(tree, stats)), data))
-        node_replace_data(tree, stats, MK_BYTES("/zookeeper/quota"), data);
+    struct znode *target = node_at(tree, stats);
+    if (mk_bytes_equal(znode_data(target), data))
+        return;
+    node_replace_data(tree, target, data);
+    target->content_crc = digest_content(tree, MK_BYTES("/zookeeper/quota"), data);
 }
 
 void quota_rewrite(struct tree *tree, struct mk_bytes path)

@@ -99,6 +99,19 @@ int tree_delete(struct tree *tree, struct mk_bytes path, int64_t zxid);
 /* 0 or MK_ERR_NO_NODE. */
 int tree_set_data(struct tree *tree, struct mk_bytes path, struct mk_bytes data, int32_t version,
                   int64_t zxid, int64_t time_ms);
+/* What whoever prepared a setData on this very tree knows of it, so that it is neither looked up
+ * nor hashed twice. */
+struct tree_known {
+    struct znode *node;     /* the one at the path */
+    uint32_t content_crc;   /* of the path and the new data; 0 if the tree keeps no digest */
+    uint64_t digest_before; /* the node's share of the tree digest */
+    uint64_t digest_after;
+};
+
+/* tree_set_data without a look-up; the node has the path. */
+void tree_set_data_known(struct tree *tree, struct mk_bytes path, struct mk_bytes data,
+                         int32_t version, int64_t zxid, int64_t time_ms,
+                         const struct tree_known *known);
 int tree_set_acl(struct tree *tree, struct mk_bytes path, uint32_t acl, int32_t version);
 
 /* --- sessions: replicated with the tree -------------------------------------------------- */

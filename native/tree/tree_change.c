@@ -162,10 +162,8 @@ void node_remove(struct tree *tree, uint32_t number, struct mk_bytes path)
     slab_free(&tree->nodes, number);
 }
 
-void node_replace_data(struct tree *tree, uint32_t number, struct mk_bytes path,
-                       struct mk_bytes data)
+void node_replace_data(struct tree *tree, struct znode *node, struct mk_bytes data)
 {
-    struct znode *node = node_at(tree, number);
     struct mk_bytes name = node_name(node);
     size_t name_length = mk_bytes_size(name);
     size_t old_size = node_data_size(node);
@@ -181,7 +179,6 @@ void node_replace_data(struct tree *tree, uint32_t number, struct mk_bytes path,
         node->block = block;
     }
     node->data_length = data.length;
-    node->content_crc = digest_content(tree, path, data);
     if (new_size != old_size) {
         tree->data_size += new_size - old_size;
         add_to_ancestors(tree, node->parent, 0, (uint64_t)new_size - old_size);
@@ -297,10 +294,26 @@ int tree_set_data(struct tree *tree, struct mk_bytes path, struct mk_bytes data,
     node->version = version;
     node->mzxid = zxid;
     node->mtime = time_ms;
-    node_replace_data(tree, number, path, data);
+    node_replace_data(tree, node, data);
+    node->content_crc = digest_content(tree, path, data);
     digest_add(tree, node, path);
     quota_update(tree, path);
     return 0;
+}
+
+void tree_set_data_known(struct tree *tree, struct mk_bytes path, struct mk_bytes data,
+                         int32_t version, int64_t zxid, int64_t time_ms,
+                         const struct tree_known *known)
+{
+    struct znode *node = known->node;
+    MK_ASSERT(mk_bytes_equal(node_name(node), path_name(path)));
+    node->version = version;
+    node->mzxid = zxid;
+    node->mtime = time_ms;
+    node_replace_data(tree, node, data);
+    node->content_crc = known->content_crc;
+    tree->digest += known->digest_after - known->digest_before;
+    quota_update(tree, path);
 }
 
 int tree_set_acl(struct tree *tree, struct mk_bytes path, uint32_t acl, int32_t version)

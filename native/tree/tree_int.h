@@ -162,10 +162,9 @@ struct node_fields {
 uint32_t node_insert(struct tree *tree, uint32_t parent, const struct node_fields *fields);
 /* The opposite, for a node without children. */
 void node_remove(struct tree *tree, uint32_t number, struct mk_bytes path);
-/* New data, sums included; nothing of the Stat but its length changes. The digest is left to
- * the caller. */
-void node_replace_data(struct tree *tree, uint32_t number, struct mk_bytes path,
-                       struct mk_bytes data);
+/* New data, sums included; nothing of the Stat but its length changes. The digest and the CRC are
+ * left to the caller. */
+void node_replace_data(struct tree *tree, struct znode *node, struct mk_bytes data);
 
 /* --- digest (digest.c) ------------------------------------------------------------------- */
 

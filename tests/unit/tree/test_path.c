@@ -153,12 +153,32 @@ static void test_system_paths(void **state)
     assert_false(path_is_system(MK_BYTES_NULL));
 }
 
+/* Paths are read eight bytes at a time: every byte at every place of them counts. */
+static void test_every_byte_at_every_place(void **state)
+{
+    (void)state;
+    for (size_t at = 1; at < 20; at++) {
+        for (int byte = 0; byte < 256; byte++) {
+            char path[] = "/aaaaaaaaaaaaaaaaaaa";
+            path[at] = (char)byte;
+            /* neither after nor before another '/', nor at the end */
+            bool slash_is_fine = at > 1 && at < 19;
+            bool plain = byte >= 0x20 && byte < 0x7f && (byte != '/' || slash_is_fine);
+            assert_int_equal(path_is_valid(mk_bytes_of(path, 20)), plain);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain_paths),      cmocka_unit_test(test_utf8_edges),
-        cmocka_unit_test(test_every_code_point), cmocka_unit_test(test_parents),
-        cmocka_unit_test(test_sequence),         cmocka_unit_test(test_system_paths),
+        cmocka_unit_test(test_plain_paths),
+        cmocka_unit_test(test_utf8_edges),
+        cmocka_unit_test(test_every_code_point),
+        cmocka_unit_test(test_parents),
+        cmocka_unit_test(test_sequence),
+        cmocka_unit_test(test_system_paths),
+        cmocka_unit_test(test_every_byte_at_every_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
