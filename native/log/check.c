@@ -106,7 +106,11 @@ static int check_logs(struct check *check)
     check->result->logs = names.count;
     log_names_fini(&names);
     struct txnlog_scan_options options = {
-        .base_zxid = -1, .all_files = true, .report = check->report};
+        .base_zxid = -1,
+        .covered_zxid = check->result->best_snapshot_zxid,
+        .all_files = true,
+        .report = check->report,
+    };
     struct txnlog_scan *scan;
     if (result == 0)
         result = txnlog_scan_open(check->stores->logs, &options, &scan, check->error);
@@ -159,11 +163,15 @@ static void print_verdict(struct check *check)
     struct log_error why;
     int result = log_recover(check->stores, &options, &calls, &walk, &recovered, NULL, &why);
     check->result->usable = result == 0;
+    check->result->empty = result == 0 && recovered.empty;
     if (result < 0)
         mk_buffer_print(check->text, "A server refuses to start from this directory: %s\n",
                         why.text);
     else if (recovered.empty)
-        mk_buffer_print(check->text, "The directory holds no data.\n");
+        mk_buffer_print(check->text,
+                        "%s holds no data: there is nothing to check. A server would start afresh "
+                        "here; is it the right directory?\n",
+                        check->stores->snapshots->path);
     else
         mk_buffer_print(check->text,
                         "A server starts from this directory at zxid 0x%llx (%s%s and %llu "

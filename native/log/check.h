@@ -14,6 +14,7 @@ struct log_check_result {
     int64_t first_zxid, last_zxid; /* of the log; -1: none */
     int64_t best_snapshot_zxid;    /* newest good one; -1: none */
     bool usable;                   /* a server would start from it */
+    bool empty;                    /* there is nothing to check; a server would start afresh */
 };
 
 /* `text` gets one line per file, in the order of zxids, then the findings and a verdict; plain

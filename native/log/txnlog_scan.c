@@ -175,7 +175,8 @@ static int file_end(struct txnlog_scan *scan, struct log_error *error)
 /* The mark may say that more was durable than all the files hold. */
 static int check_mark(struct txnlog_scan *scan, struct log_error *error)
 {
-    if (!scan->has_mark || scan->mark.zxid <= reached(scan) || scan->restarted)
+    int64_t left = MK_MAX(MK_MAX(reached(scan), scan->options.covered_zxid), INT64_C(0));
+    if (!scan->has_mark || scan->mark.zxid <= left || scan->restarted)
         return 0;
     if (scan->tail.newest_file[0] && !scan->newest_ours) {
         /* Apache went on with this directory, and may have cut our part of the log. */
@@ -188,7 +189,7 @@ static int check_mark(struct txnlog_scan *scan, struct log_error *error)
     snprintf(reason, sizeof reason,
              "the log was durable up to zxid 0x%llx (%s), but what is left ends at 0x%llx: "
              "acknowledged transactions are lost",
-             (unsigned long long)scan->mark.zxid, name, (unsigned long long)reached(scan));
+             (unsigned long long)scan->mark.zxid, name, (unsigned long long)left);
     return damaged(scan, scan->end.set ? scan->end.file : LOG_INDEX_NAME, scan->end.offset,
                    ADVICE_DAMAGE, reason, error);
 }

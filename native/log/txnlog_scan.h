@@ -25,6 +25,9 @@ struct txnlog_scan_options {
     /* The snapshot that `from_zxid` follows: a first entry beyond the successor of this is a
      * hole. -1: none, any start is accepted; 0: the log must begin at the beginning. */
     int64_t base_zxid;
+    /* The checker, which reads from the beginning: a good snapshot holds all up to here, so the
+     * durable mark is not missing what is below. 0: none. */
+    int64_t covered_zxid;
     bool drop_damaged_tail;    /* the operator's explicit wish; see docs/storage.md */
     bool all_files;            /* the checker: go on behind damage, with the next file */
     struct log_report *report; /* findings; may be NULL */

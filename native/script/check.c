@@ -24,7 +24,7 @@ static int open_store(const char *directory, struct store **store, struct log_er
     return store_posix_open(directory, false, store, error);
 }
 
-/* core.check(snapshot_dir, log_dir) -> text, usable | nil, message */
+/* core.check(snapshot_dir, log_dir) -> text, usable, empty | nil, message */
 int check_lua_check(lua_State *L)
 {
     const char *snapshot_dir = luaL_checkstring(L, 1);
@@ -49,6 +49,8 @@ int check_lua_check(lua_State *L)
     } else {
         lua_pushlstring(L, (const char *)text.data, text.length);
         lua_pushboolean(L, result.usable);
+        lua_pushboolean(L, result.empty);
+        results = 3;
     }
     if (stores.logs != stores.snapshots)
         store_posix_free(stores.logs);

@@ -12,7 +12,7 @@ Apache ZooKeeper's, and says what is in each file and what is wrong, with the of
 data_log_dir where the logs are kept elsewhere. Do not run it on the directory of a running server:
 what is being written looks like a torn tail.
 
-Exit code 0: a server would start from it. 1: it would not.]],
+Exit code 0: a server would start from it. 1: it would not. 2: there is no data to check.]],
 }
 
 ---@param arguments string[] behind the name of the command
@@ -22,12 +22,15 @@ function M.run(arguments)
     io.stderr:write("usage: ", M.usage, "\n")
     return 2
   end
-  local text, usable = core.check(arguments[1], arguments[2])
+  local text, usable, empty = core.check(arguments[1], arguments[2])
   if not text then
     io.stderr:write("moonkeeper check: ", usable, "\n")
     return 1
   end
   io.write(text)
+  if empty then
+    return 2
+  end
   return usable and 0 or 1
 end
 

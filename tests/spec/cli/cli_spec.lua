@@ -49,7 +49,7 @@ describe("the command line", function()
       end,
       check = function(...)
         served = { ... }
-        return table.unpack(check_result, 1, 2)
+        return table.unpack(check_result, 1, 3)
       end,
     }
     io.stderr = { write = function(self, ...)
@@ -170,6 +170,8 @@ describe("the command line", function()
     assert.are.same({ "/data", "/log" }, served)
     check_result = { "rot\n", false }
     assert.are.equal(1, (run("check", "/data")))
+    check_result = { "no data\n", true, true }
+    assert.are.equal(2, (run("check", "/data")))
     check_result = { nil, "/data: no such directory" }
     local failed, _, stderr = run("check", "/data")
     assert.are.equal(1, failed)

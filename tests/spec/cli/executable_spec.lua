@@ -234,6 +234,39 @@ describe("the executable", function()
     assert.is_truthy(out:find("(snapshot.0 and 6 transactions)", 1, true))
   end)
 
+  test("says that a directory holds no data", function()
+    local code, out, err = run("check", folder)
+    assert.are.equal(2, code)
+    assert.are.equal(folder .. " holds no data: there is nothing to check. A server would start "
+      .. "afresh here; is it the right directory?\n", out)
+    assert.are.equal("", err)
+  end)
+
+  test("says what is lost when all logs are gone", function()
+    local path = script(('return { data_dir = %q, client_address = "127.0.0.1:0" }')
+      :format(folder .. "/data"))
+    local server = serve(1, path)
+    local socket, answered = uv.new_tcp(), false
+    socket:connect("127.0.0.1", server.ports[1].port, function()
+      socket:write(("\0"):rep(3) .. "\x2c" .. ("\0"):rep(14) .. "\x75\x30" .. ("\0"):rep(11)
+        .. "\x10" .. ("\0"):rep(16))
+      socket:read_start(function()
+        answered = true
+      end)
+    end)
+    assert.is_true(wait(function()
+      return answered
+    end))
+    socket:close()
+    stop(server)
+    os.execute("rm " .. folder .. "/data/version-2/log.*")
+    local code, out = run("check", folder .. "/data")
+    assert.are.equal(1, code)
+    assert.is_nil(out:find("0xffff", 1, true), out)
+    assert.is_truthy(out:find("what is left ends at 0x0: acknowledged transactions are lost", 1,
+      true), out)
+  end)
+
   test("says that there is no such directory", function()
     local code, out, err = run("check", folder .. "/nothing")
     assert.are.equal(1, code)
