@@ -81,9 +81,16 @@ static bool has_room(const struct mk_id_vector *identities, size_t more_bytes)
 static int add_digest(struct replica *replica, struct connection *connection,
                       struct mk_bytes credentials)
 {
-    if (credentials.length < 0 || !replica->options.digest_enabled ||
-        !has_room(&connection->identities, mk_bytes_size(credentials)))
+    if (credentials.length < 0 || !replica->options.digest_enabled)
         return MK_ERR_AUTH_FAILED;
+    if (!has_room(&connection->identities, mk_bytes_size(credentials))) {
+        replica_complain(replica, COMPLAINT_IDENTITIES,
+                         "refusing an identity of the connection from %s: a connection may have "
+                         "%d identities of %zu bytes together, and this one has %d",
+                         connection->address, IDENTITIES_MAX, IDENTITY_BYTES_MAX,
+                         (int)connection->identities.count);
+        return MK_ERR_AUTH_FAILED;
+    }
     struct mk_buffer identity = MK_BUFFER_EMPTY;
     digest_identity(credentials, &identity);
     struct mk_bytes id = mk_buffer_bytes(&identity);

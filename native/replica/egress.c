@@ -25,10 +25,10 @@ static void check_output(struct replica *replica, struct connection *connection)
     /* One reply may be larger than the bound; it is the pile that counts. */
     if (connection->link.unsent_elsewhere == 0)
         return;
-    replica_log(replica, MK_LEVEL_WARN,
-                "closing the connection from %s: it does not read, %zu bytes wait for it "
-                "(option output_close_bytes)",
-                connection->address, unsent);
+    replica_complain(replica, COMPLAINT_OUTPUT,
+                     "closing the connection from %s: it does not read, %zu bytes wait for it "
+                     "(option output_close_bytes)",
+                     connection->address, unsent);
     connection_drop(replica, connection);
 }
 

@@ -129,11 +129,11 @@ void handshake_frame(struct replica *replica, struct connection *connection, str
     }
     if (request.last_zxid_seen > replica->last_zxid) {
         /* The client has seen a newer state than ours: it must try another server. */
-        replica_log(replica, MK_LEVEL_INFO,
-                    "closing the connection from %s: its client has seen zxid 0x%llx, this "
-                    "server is at 0x%llx",
-                    connection->address, (unsigned long long)request.last_zxid_seen,
-                    (unsigned long long)replica->last_zxid);
+        replica_complain(replica, COMPLAINT_AHEAD,
+                         "closing the connection from %s: its client has seen zxid 0x%llx, this "
+                         "server is at 0x%llx",
+                         connection->address, (unsigned long long)request.last_zxid_seen,
+                         (unsigned long long)replica->last_zxid);
         connection_drop(replica, connection);
         return;
     }

@@ -241,11 +241,11 @@ static bool take_frame(struct replica *replica, struct connection *connection,
     case MK_FRAME_NEGATIVE:
     case MK_FRAME_TOO_LARGE:
         stats_count(replica, COUNTER_LARGE_REQUESTS_REJECTED);
-        replica_log(replica, MK_LEVEL_WARN,
-                    "closing the connection from %s: frame length %d is not within 0..%d "
-                    "(option frame_bytes_max)",
-                    connection->address, (int)(int32_t)mk_load_u32(bytes.data),
-                    (int)replica->options.frame_bytes_max);
+        replica_complain(replica, COMPLAINT_FRAME,
+                         "closing the connection from %s: frame length %d is not within 0..%d "
+                         "(option frame_bytes_max)",
+                         connection->address, (int)(int32_t)mk_load_u32(bytes.data),
+                         (int)replica->options.frame_bytes_max);
         connection_drop(replica, connection);
         return false;
     case MK_FRAME_READY:

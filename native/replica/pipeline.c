@@ -77,10 +77,10 @@ void pipeline_finish(struct replica *replica, struct connection *connection)
     while (head_is_ready(connection)) {
         if (connection->link.output.length + connection->link.unsent_elsewhere >
             replica->options.output_close_bytes) {
-            replica_log(replica, MK_LEVEL_WARN,
-                        "closing the connection from %s: it asks for more than it reads "
-                        "(option output_close_bytes)",
-                        connection->address);
+            replica_complain(replica, COMPLAINT_OUTPUT,
+                             "closing the connection from %s: it asks for more than it reads "
+                             "(option output_close_bytes)",
+                             connection->address);
             connection_drop(replica, connection);
             return;
         }

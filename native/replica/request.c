@@ -35,9 +35,9 @@ static void request_auth(struct replica *replica, struct connection *connection,
     int error = auth_add(replica, connection, &packet);
     if (error) {
         replica->stats.auth_failed_count++;
-        replica_log(replica, MK_LEVEL_WARN, "authentication failed for %s, scheme %.*s",
-                    connection->address, (int)MK_MIN(mk_bytes_size(packet.scheme), (size_t)64),
-                    packet.scheme.length > 0 ? (const char *)packet.scheme.data : "");
+        replica_complain(replica, COMPLAINT_AUTH, "authentication failed for %s, scheme %.*s",
+                         connection->address, (int)MK_MIN(mk_bytes_size(packet.scheme), (size_t)64),
+                         packet.scheme.length > 0 ? (const char *)packet.scheme.data : "");
         connection->phase = PHASE_ENDING;
     }
     answer_in_turn(replica, connection,
@@ -70,10 +70,10 @@ static void request_sasl(struct replica *replica, struct connection *connection,
 static void request_unknown(struct replica *replica, struct connection *connection, int32_t xid,
                             int32_t op)
 {
-    replica_log(replica, MK_LEVEL_WARN,
-                "closing the connection from %s: opcode %d is not one a "
-                "client may send",
-                connection->address, (int)op);
+    replica_complain(replica, COMPLAINT_OPCODE,
+                     "closing the connection from %s: opcode %d is not one a "
+                     "client may send",
+                     connection->address, (int)op);
     connection->phase = PHASE_ENDING;
     answer_in_turn(replica, connection,
                    &(struct request){.state = REQUEST_ANSWERED,
@@ -224,10 +224,10 @@ static void check_watch_limit(struct replica *replica, struct connection *connec
     if (watch_count_of(replica->watches, connection->number) <=
         replica->options.watches_per_connection_max)
         return;
-    replica_log(replica, MK_LEVEL_WARN,
-                "closing the connection from %s: more than %u watches "
-                "(option watches_per_connection_max)",
-                connection->address, replica->options.watches_per_connection_max);
+    replica_complain(replica, COMPLAINT_WATCHES,
+                     "closing the connection from %s: more than %u watches "
+                     "(option watches_per_connection_max)",
+                     connection->address, replica->options.watches_per_connection_max);
     connection_drop(replica, connection);
 }
 
