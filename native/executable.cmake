@@ -32,4 +32,8 @@ endif()
 set_target_properties(moonkeeper PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
 install(TARGETS moonkeeper RUNTIME DESTINATION bin)
 install(DIRECTORY server-scripts DESTINATION share/moonkeeper)
+# README.md names these by relative paths.
 install(FILES README.md LICENSE DESTINATION share/doc/moonkeeper)
+install(DIRECTORY docs DESTINATION share/doc/moonkeeper)
+install(FILES server-scripts/moonkeeper.conf.lua
+  DESTINATION share/doc/moonkeeper/server-scripts)
