@@ -64,11 +64,26 @@ void connection_open(struct replica *replica, uint32_t number, struct mk_bytes a
     handshake_list_append(replica, connection);
 }
 
+/* Nobody waits for the answer any more, and the host may give the number to the next client
+ * before it performs this update. */
+static void forget_commands(struct replica_update *update, uint32_t number)
+{
+    size_t kept = 0;
+    for (size_t i = 0; update && i < update->command_count; i++) {
+        if (update->commands[i].connection != number)
+            update->commands[kept++] = update->commands[i];
+    }
+    if (update)
+        update->command_count = kept;
+}
+
 void connection_closed(struct replica *replica, uint32_t number)
 {
     struct connection *connection = connection_find(replica, number);
     if (!connection)
         return;
+    if (connection->phase == PHASE_COMMAND)
+        forget_commands(replica->update, number);
     if (connection->link.paused)
         replica->paused_count--;
     handshake_list_remove(replica, connection);

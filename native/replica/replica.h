@@ -14,7 +14,7 @@
  *      has looked for other events.
  * Work that takes long is cut up: what became durable is applied in several turns if it is much.
  * There is no order between the parts of an update: whatever must wait for the disk is
- * produced only by the step that is told REPLICA_DURABLE.
+ * produced only by the step that is told REPLICA_DURABLE, or a later one.
  *
  * Life of a connection: REPLICA_CONNECT, REPLICA_BYTES..., REPLICA_DISCONNECT. The host chooses
  * its number (small, dense; free again after the DISCONNECT step). */

@@ -517,6 +517,27 @@ static void test_word_outlives_the_handshake_timeout(void **state)
     assert_open(world, 0);
 }
 
+/* A client sends a word and is gone within one turn, and its number is another client's: that one
+ * must not get the answer. */
+static void test_word_of_one_who_left(void **state)
+{
+    struct world *world = *state;
+    struct replica_event connect = {.type = REPLICA_CONNECT, .bytes = MK_BYTES("127.0.0.1")};
+    struct replica_event word = {.type = REPLICA_BYTES, .bytes = MK_BYTES("ruok")};
+    world_step(world, &connect);
+    world_step(world, &word);
+    assert_int_equal(world->update.command_count, 1);
+    world_step(world, &(struct replica_event){.type = REPLICA_DISCONNECT});
+    assert_int_equal(world->update.command_count, 0);
+    world_step(world, &connect);
+    word.bytes = MK_BYTES("srvr");
+    world_step(world, &word);
+    assert_int_equal(world->update.command_count, 1);
+    assert_string_equal(world->update.commands[0].word, "srvr");
+    world_step(world, &(struct replica_event){.type = REPLICA_DISCONNECT});
+    world_settle(world);
+}
+
 #define STARTED(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
 #define PREPARED(test) cmocka_unit_test_setup_teardown(test, world_prepare, world_teardown)
 
@@ -526,6 +547,7 @@ int main(void)
         PREPARED(test_new_session_bytes),
         PREPARED(test_password_of_another_clock),
         STARTED(test_response_mirrors_read_only),
+        STARTED(test_word_of_one_who_left),
         STARTED(test_timeouts_are_clamped),
         STARTED(test_any_password_for_a_new_session),
         STARTED(test_session_waits_for_the_log),
