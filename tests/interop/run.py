@@ -36,6 +36,7 @@ def differential(options):
 SUITES = {
     "conversations": (served("conversations.py"), 120),
     "c_client": (served("c_client.py"), 120),
+    "go_client": (served("go_client.py"), 300),
     "zkcli": (served("zkcli.py"), 120),
     "curator": (served("curator.py"), 180),
     "differential": (differential, 600),
