@@ -396,12 +396,11 @@ class Generator:
     def reconnect(self, slot):
         """Leaves the connection in one way and comes back in another."""
         how = self.pick(["drop", "drop", "drop", "close", "close", "steal", "password", "ahead"])
-        if how != "ahead":          # which is refused, and leaves the connection as it was
-            self.forget(slot)
         steps = []
-        if how == "close":
+        if how == "close":          # the last request still finds the connection's watches
             op = self.op(raw.CLOSE_SESSION, "closeSession", [], closes=True)
             steps.append(self.batch(slot, [self.one(slot), op]))
+        if how != "ahead":          # which is refused, and leaves the connection as it was
             self.forget(slot)
         steps.append({"do": "connect", "slot": slot, "how": how,
                       "timeout_ms": self.pick([30000, 40000, 10000, 100000, 2**31 - 1]),
