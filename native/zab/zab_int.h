@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/* The state that the files of this layer share, and what each of them gives the others. One server
+ * is in one role at a time: looking (elect.c), leader (lead_*.c) or learner (learn_*.c). */
+#ifndef ZAB_ZAB_INT_H
+#define ZAB_ZAB_INT_H
+
+#include "base/arena.h"
+#include "zab/history.h"
+#include "zab/packet.h"
+#include "zab/zab.h"
+
+/* Deliberate bugs, compiled in for the simulator's tests only: it must find each of them
+ * (docs/reliability.md). ZAB_MUTANT(n) is false in every other build. */
+#ifdef MK_MUTANTS
+extern int zab_mutant;
+#define ZAB_MUTANT(number) (zab_mutant == (number))
+#else
+#define ZAB_MUTANT(number) false
+#endif
+
+struct vote {
+    int64_t leader, zxid, peer_epoch;
+    int64_t round;
+};
+
+/* What was last heard of a voter in this election. */
+struct ballot {
+    bool known;
+    enum zab_role state;
+    struct vote vote;
+};
+
+struct election {
+    int64_t round;
+    struct vote own; /* proposed now, or the one that the last election ended with */
+    struct ballot looking[QUORUM_MEMBERS_MAX]; /* by index of the member: votes of this round */
+    struct ballot settled[QUORUM_MEMBERS_MAX]; /* of those that follow or lead */
+    struct quorum_set up;                      /* election connections that stand */
+    int64_t repeat_ms, repeat_after_ms;        /* when votes are sent again; the interval */
+    int64_t finalize_ms;                       /* 0, or the moment at which the winner is taken */
+};
+
+enum peer_phase {
+    PEER_UNUSED,
+    PEER_CONNECTED, /* its FOLLOWERINFO or OBSERVERINFO is awaited */
+    PEER_INFO,      /* known; waits for a quorum that fixes the new epoch */
+    PEER_EPOCH,     /* LEADERINFO was sent; its ACKEPOCH is awaited */
+    PEER_PROMISED,  /* waits for a quorum of promises */
+    PEER_SNAPSHOT,  /* the tree is streamed to it */
+    PEER_SYNCING,   /* NEWLEADER was sent; its ACK is awaited */
+    PEER_SYNCED,    /* acked; waits for a quorum */
+    PEER_ACTIVE     /* UPTODATE was sent */
+};
+
+/* A link and, on the leader, the learner at its other end. */
+struct peer {
+    struct zab_link link;
+    enum peer_phase phase;
+    bool votes, observer;
+    int64_t server;
+    int64_t last_zxid, current_epoch; /* of its ACKEPOCH */
+    struct mk_buffer behind;          /* what goes after the snapshot stream */
+    int64_t forwarded;                /* proposals up to here are in its output */
+    int64_t commit_sent;              /* COMMITs likewise */
+    int64_t acked;                    /* proposals that it made durable */
+    int64_t heard_ms;
+    int64_t behind_since_ms; /* it owes an ACK since then; 0: it does not */
+    uint64_t pings_sent, pings_answered;
+    char address[64];
+};
+
+/* A read that must wait: for a quorum that still follows us, and for what was proposed before. */
+struct sync_wait {
+    bool local;
+    uint32_t link;
+    int64_t server;
+    uint64_t ticket;
+    int64_t zxid;
+    uint64_t ping_round;
+};
+
+struct leadership {
+    int64_t epoch_asked; /* largest accepted epoch that was reported */
+    int64_t epoch;       /* fixed: 1 + that; 0 before */
+    bool epoch_durable, promised, epoch_current, established, stopping;
+    int64_t summary_epoch, summary_zxid; /* own (currentEpoch, last zxid) when it began */
+    uint64_t accepted_ticket, current_ticket;
+    int64_t phase_deadline_ms; /* of the quorum that is waited for */
+    int64_t ping_ms;
+    uint64_t ping_round;
+    int64_t proposed;
+    struct sync_wait *syncs;
+    size_t sync_count, sync_capacity;
+};
+
+enum learner_phase {
+    LEARNER_CONNECTING,
+    LEARNER_INFO,       /* FOLLOWERINFO was sent, LEADERINFO is awaited */
+    LEARNER_PROMISING,  /* acceptedEpoch is being made durable */
+    LEARNER_SYNC,       /* DIFF, TRUNC or SNAP is awaited */
+    LEARNER_PREPARING,  /* currentEpoch.tmp, and for TRUNC the cut, are being made durable */
+    LEARNER_SNAPSHOT,   /* the stream comes in */
+    LEARNER_INSTALLING, /* it is being made durable */
+    LEARNER_HISTORY,    /* proposals until NEWLEADER */
+    LEARNER_ADOPTING,   /* history, then currentEpoch, are being made durable */
+    LEARNER_ADOPTED,    /* NEWLEADER was acked; UPTODATE is awaited */
+    LEARNER_ACTIVE
+};
+
+struct learnership {
+    enum learner_phase phase;
+    bool linked;
+    uint32_t link;
+    int tries;
+    int64_t retry_ms; /* 0: no dial is due */
+    int64_t epoch;    /* the leader's */
+    bool promise_old; /* acceptedEpoch was that epoch already: answered with -1 */
+    int64_t base;     /* what the leader says is common: DIFF, TRUNC, SNAP */
+    int64_t sync_zxid;
+    int64_t committed;  /* as told by the leader */
+    int64_t acked;      /* ACKs up to here were sent */
+    uint64_t ticket;    /* of the disk step that is waited for */
+    bool current_asked; /* while adopting: the second step is under way */
+    bool dirty;         /* memory was begun anew and is not whole: reload before anything else */
+    int64_t deadline_ms;
+};
+
+struct zab {
+    struct zab_options options;
+    struct mk_buffer config;
+    enum zab_role role;
+    enum zab_phase phase;
+    bool serving, started, stopped;
+    bool reloading; /* the host loads memory again; looking waits for it */
+    int64_t now_ms;
+    int64_t accepted_epoch, current_epoch; /* durable, or being written with `ticket` */
+    bool trusted;                          /* may vote */
+    int64_t persisted;                     /* own log up to here is durable */
+    int64_t applied, apply_to;
+    int64_t committed;
+    uint64_t ticket_issued, ticket_done;
+    struct append_mark { /* appends under way: ticket and zxid, a ring */
+        uint64_t ticket;
+        int64_t zxid;
+    } * appends;
+    uint32_t append_capacity, append_first, append_count;
+    struct history history;
+    struct election election;
+    struct leadership lead;
+    struct learnership learn;
+    struct peer **peers; /* by link number */
+    uint32_t peer_capacity;
+    struct zab_update *update;
+    struct mk_arena arena;
+};
+
+#define ZAB_TRACE(zab, level, ...) mk_trace((zab)->options.trace, level, "zab", __VA_ARGS__)
+
+/* --- zab.c: what every phase needs ------------------------------------------------------------ */
+
+/* Last transaction in the log, durable or on its way there. */
+static inline int64_t zab_last_logged(const struct zab *zab)
+{
+    return history_last(&zab->history);
+}
+
+uint64_t disk_step(struct zab *zab, enum zab_disk_type type, int64_t zxid_or_epoch);
+/* Into history and log; false: it does not follow what is there. */
+void disk_append(struct zab *zab, int64_t zxid, struct mk_bytes bytes);
+static inline bool disk_idle(const struct zab *zab)
+{
+    return zab->ticket_done == zab->ticket_issued;
+}
+void apply_up_to(struct zab *zab, int64_t zxid);
+/* Ends the role: closes links, forgets what was not durable, and looks for a leader (when the disk
+ * is quiet, hazards 2845 and 4712). */
+void look_again(struct zab *zab, const char *why);
+void role_enter(struct zab *zab, enum zab_role role, enum zab_phase phase);
+void serve(struct zab *zab, bool serving);
+void deliver(struct zab *zab, const struct zab_delivery *delivery);
+
+/* --- link.c: links and packets out ------------------------------------------------------------ */
+
+struct peer *peer_open(struct zab *zab, uint32_t link);
+struct peer *peer_find(struct zab *zab, uint32_t link);
+void peer_touch(struct zab *zab, struct peer *peer);
+void peer_send(struct zab *zab, struct peer *peer, int32_t type, int64_t zxid,
+               struct mk_bytes data);
+/* Closes it for a reason that an operator can use. */
+void peer_drop(struct zab *zab, struct peer *peer, const char *format, ...) MK_PRINTF(3, 4);
+uint32_t peer_number(const struct zab *zab, const struct peer *peer);
+void peers_free(struct zab *zab);
+
+/* --- elect.c ---------------------------------------------------------------------------------- */
+
+void elect_begin(struct zab *zab);
+void elect_message(struct zab *zab, int64_t server, struct mk_bytes bytes);
+void elect_peer_up(struct zab *zab, int64_t server);
+void elect_peer_down(struct zab *zab, int64_t server);
+void elect_tick(struct zab *zab);
+/* The moment of the next elect_tick; INT64_MAX when none is due. */
+int64_t elect_deadline(const struct zab *zab);
+/* After the winner serves: late joiners see its epoch in everybody's vote (hazard 1732). */
+void elect_settled(struct zab *zab, int64_t epoch);
+
+/* --- lead_*.c: called while leading ------------------------------------------------------------
+ */
+
+void lead_begin(struct zab *zab); /* lead_discover.c */
+void lead_accepted(struct zab *zab, struct peer *peer);
+/* One packet of a learner. */
+void lead_packet(struct zab *zab, struct peer *peer, const struct packet *packet);
+void lead_discover_progress(struct zab *zab);
+void lead_sync_begin(struct zab *zab, struct peer *peer); /* lead_sync.c */
+void lead_snapshot_bytes(struct zab *zab, struct peer *peer, struct mk_bytes bytes, bool last);
+void lead_sync_ack(struct zab *zab, struct peer *peer, int64_t zxid);
+void lead_sync_progress(struct zab *zab);
+void lead_submit(struct zab *zab, int64_t zxid, struct mk_bytes bytes); /* lead_broadcast.c */
+void lead_forward(struct zab *zab, struct peer *peer);
+void lead_forward_commits(struct zab *zab, struct peer *peer);
+void lead_commit_progress(struct zab *zab);
+void lead_sync_request(struct zab *zab, struct peer *peer, uint64_t ticket);
+void lead_syncs_progress(struct zab *zab);
+void lead_disk_done(struct zab *zab); /* lead.c */
+void lead_peer_gone(struct zab *zab, struct peer *peer);
+void lead_tick(struct zab *zab);
+int64_t lead_deadline(const struct zab *zab);
+void lead_end(struct zab *zab);
+
+/* --- learn_*.c: called while following or observing ---------------------------------------------
+ */
+
+void learn_begin(struct zab *zab);
+void learn_connected(struct zab *zab, struct peer *peer);
+void learn_refused(struct zab *zab);
+void learn_packet(struct zab *zab, struct peer *peer, const struct packet *packet);
+/* Whether the next packet may be read: not while the disk is waited for. */
+bool learn_reads(const struct zab *zab);
+void learn_snapshot_input(struct zab *zab, struct mk_bytes bytes);
+void learn_snapshot_taken(struct zab *zab, bool last);
+void learn_disk_done(struct zab *zab);
+void learn_tick(struct zab *zab);
+int64_t learn_deadline(const struct zab *zab);
+void learn_end(struct zab *zab);
+
+#endif
