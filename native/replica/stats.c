@@ -48,7 +48,8 @@ void stats_replied(struct replica *replica, struct connection *connection, int32
     latency_add(&info->latency, elapsed_ms);
     info->sent++;
     info->last_op = op;
-    info->last_xid = xid;
+    if (xid >= 0)
+        info->last_xid = xid; /* as Apache: pings and the like leave it */
     info->last_zxid = zxid;
     info->last_response_now_ms = replica->now_ms;
     info->last_latency_ms = elapsed_ms;

@@ -294,39 +294,15 @@ static int watches(lua_State *L)
     return push_iterator(L, next_watch);
 }
 
-struct watch_summary {
-    struct mk_buffer seen; /* a bit for each watcher */
-    struct mk_bytes last_path;
-    lua_Integer watchers, paths, watches;
-};
-
-static void count_watch(void *context, struct mk_bytes path, uint32_t watcher)
-{
-    struct watch_summary *summary = context;
-    size_t byte = watcher / 8;
-    if (byte >= summary->seen.length) {
-        size_t more = byte + 1 - summary->seen.length;
-        memset(mk_buffer_reserve(&summary->seen, more), 0, more);
-        summary->seen.length += more;
-    }
-    uint8_t bit = (uint8_t)(1u << watcher % 8);
-    summary->watchers += !(summary->seen.data[byte] & bit);
-    summary->seen.data[byte] |= bit;
-    summary->paths += summary->watches == 0 || !mk_bytes_equal(path, summary->last_path);
-    summary->last_path = path;
-    summary->watches++;
-}
-
 /* connections, paths, watches = stats:watch_summary(): of the data table */
 static int watch_summary(lua_State *L)
 {
     const struct stats *stats = stats_check(L);
-    struct watch_summary summary = {.seen = MK_BUFFER_EMPTY};
-    watch_visit(replica_watches(server_replica(stats->host->server)), count_watch, &summary);
-    mk_buffer_fini(&summary.seen);
-    lua_pushinteger(L, summary.watchers);
-    lua_pushinteger(L, summary.paths);
-    lua_pushinteger(L, summary.watches);
+    struct watch_counts counts;
+    watch_count(replica_watches(server_replica(stats->host->server)), &counts);
+    lua_pushinteger(L, (lua_Integer)counts.data_watchers);
+    lua_pushinteger(L, (lua_Integer)counts.data_paths);
+    lua_pushinteger(L, (lua_Integer)counts.data_watches);
     return 3;
 }
 

@@ -239,19 +239,39 @@ static void unlink_from_watcher(struct watch_table *table, uint32_t number)
     watcher->count--;
 }
 
-static void count_modes(struct watch_table *table, uint32_t modes, uint64_t change)
+static void count_data(struct watch_table *table, const struct watch *watch, bool more)
 {
-    table->data_watches += modes & MODES_DATA_TABLE ? change : 0;
-    table->child_watches += modes & MODES_CHILD_TABLE ? change : 0;
-    table->recursive_watches += modes & MODE_BIT(WATCH_RECURSIVE) ? change : 0;
+    struct watched_path *path = path_at(table, watch->path);
+    struct watcher *watcher = watcher_at(table, watch->watcher);
+    if (more) {
+        table->data_watches++;
+        table->data_paths += path->data_count++ == 0;
+        table->data_watchers += watcher->data_count++ == 0;
+    } else {
+        table->data_watches--;
+        table->data_paths -= --path->data_count == 0;
+        table->data_watchers -= --watcher->data_count == 0;
+    }
+}
+
+/* The modes of a watch change from `before` to `after`; its path and watcher still have it. */
+static void count_modes(struct watch_table *table, const struct watch *watch, uint32_t before,
+                        uint32_t after)
+{
+    bool was_data = before & MODES_DATA_TABLE, is_data = after & MODES_DATA_TABLE;
+    if (was_data != is_data)
+        count_data(table, watch, is_data);
+    table->child_watches += (after & MODES_CHILD_TABLE) != 0;
+    table->child_watches -= (before & MODES_CHILD_TABLE) != 0;
+    table->recursive_watches += (after & MODE_BIT(WATCH_RECURSIVE)) != 0;
+    table->recursive_watches -= (before & MODE_BIT(WATCH_RECURSIVE)) != 0;
 }
 
 void watch_set_modes(struct watch_table *table, uint32_t number, uint32_t modes)
 {
     struct watch *watch = watch_at(table, number);
     bool moves = (watch->modes ^ modes) & MODE_BIT(WATCH_RECURSIVE);
-    count_modes(table, watch->modes, (uint64_t)-1);
-    count_modes(table, modes, 1);
+    count_modes(table, watch, watch->modes, modes);
     if (!moves && modes) {
         watch->modes = modes;
         return;
@@ -283,7 +303,7 @@ void watch_add(struct watch_table *table, uint32_t watcher, struct mk_bytes path
     struct watch *watch = watch_at(table, number);
     *watch =
         (struct watch){.path = path_number, .watcher = watcher_number, .modes = MODE_BIT(mode)};
-    count_modes(table, watch->modes, 1);
+    count_modes(table, watch, 0, watch->modes);
     link_to_path(table, number);
     link_to_watcher(table, number);
     table_insert(&table->watch_index, hash_watch(table, watcher_number, path_number), number,
@@ -380,6 +400,8 @@ void watch_count(const struct watch_table *table, struct watch_counts *counts)
         .watches = table->data_watches + table->child_watches,
         .data_watches = table->data_watches,
         .child_watches = table->child_watches,
+        .data_paths = table->data_paths,
+        .data_watchers = table->data_watchers,
     };
 }
 

@@ -51,6 +51,7 @@ void watch_trigger(struct watch_table *table, int32_t event_type, struct mk_byte
 struct watch_counts {
     uint64_t watchers, paths, watches;
     uint64_t data_watches, child_watches; /* the two parts of `watches` */
+    uint64_t data_paths, data_watchers;   /* those that the data table has (wchs) */
 };
 void watch_count(const struct watch_table *table, struct watch_counts *counts);
 /* Paths that one watcher watches, in whatever modes (for the limit per connection). */

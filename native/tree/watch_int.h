@@ -35,7 +35,8 @@ struct watched_path {
     uint32_t hash;
     uint32_t recursive; /* watches with, and without, mode WATCH_RECURSIVE */
     uint32_t plain;
-    uint8_t *text; /* length (1 byte, or 255 and 4 more), bytes */
+    uint32_t data_count; /* watches of the data table */
+    uint8_t *text;       /* length (1 byte, or 255 and 4 more), bytes */
 };
 
 struct watcher {
@@ -43,7 +44,8 @@ struct watcher {
     uint32_t number; /* as the caller knows it */
     uint32_t first;
     uint32_t count;
-    uint64_t told; /* stamp of the last trigger that told it something */
+    uint32_t data_count; /* watches of the data table */
+    uint64_t told;       /* stamp of the last trigger that told it something */
 };
 
 struct watch_table {
@@ -60,6 +62,7 @@ struct watch_table {
     uint64_t data_watches;
     uint64_t child_watches;
     uint64_t recursive_watches;
+    uint64_t data_paths, data_watchers; /* with at least one watch of the data table */
 };
 
 static inline struct watch *watch_at(const struct watch_table *table, uint32_t number)

@@ -230,6 +230,20 @@ static void test_connection_line(void **state)
     assert_true(mk_bytes_equal_string(found.items[1].address, "10.0.0.9"));
 }
 
+/* A ping is the last operation, but its xid is no client's: the one before it stays, as in Apache.
+ */
+static void test_last_xid(void **state)
+{
+    struct world *world = *state;
+    session_open(world, 0);
+    int32_t xid = send_get(world, 0, "/zookeeper", false);
+    expect_reply(world, 0, xid, 0);
+    send_ping(world, 0);
+    expect_reply(world, 0, MK_XID_PING, 0);
+    assert_int_equal(connections(world).items[0].last_op, MK_OP_PING);
+    assert_int_equal(connections(world).items[0].last_xid, xid);
+}
+
 static void test_connection_count(void **state)
 {
     struct world *world = *state;
@@ -337,13 +351,21 @@ static void test_digests(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STARTED(test_packets),          STARTED(test_bytes_sent),
-        STARTED(test_latency),          STARTED(test_connection_line),
-        STARTED(test_connection_count), STARTED(test_session_expiry_time),
-        STARTED(test_watcher_session),  STARTED(test_resets),
-        STARTED(test_digests),          STARTED(test_latency_by_kind),
-        STARTED(test_queues),           STARTED(test_watch_counts),
-        STARTED(test_response_sizes),   STARTED(test_connection_counters),
+        STARTED(test_packets),
+        STARTED(test_bytes_sent),
+        STARTED(test_latency),
+        STARTED(test_connection_line),
+        STARTED(test_connection_count),
+        STARTED(test_session_expiry_time),
+        STARTED(test_watcher_session),
+        STARTED(test_resets),
+        STARTED(test_digests),
+        STARTED(test_latency_by_kind),
+        STARTED(test_last_xid),
+        STARTED(test_queues),
+        STARTED(test_watch_counts),
+        STARTED(test_response_sizes),
+        STARTED(test_connection_counters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -309,11 +309,13 @@ static void collect(void *context, uint32_t watcher, int32_t type, struct mk_byt
 
 static void compare_figures(const struct watch_table *table, const struct model *model)
 {
-    struct watch_counts expected = {0, 0, 0, 0, 0};
+    struct watch_counts expected = {0};
     for (int w = 0; w < WATCHERS; w++) {
         uint64_t count = 0;
+        bool has_data = false;
         for (int p = 0; p < PATHS; p++) {
             unsigned modes = model->modes[w][p];
+            has_data |= (modes & ~(1u << WATCH_CHILD)) != 0;
             unsigned child = 1u << WATCH_CHILD | 1u << WATCH_PERSISTENT;
             count += modes != 0;
             expected.child_watches += (modes & child) != 0;
@@ -325,12 +327,16 @@ static void compare_figures(const struct watch_table *table, const struct model 
         }
         assert_int_equal(watch_count_of(table, (uint32_t)w), count);
         expected.watchers += count > 0;
+        expected.data_watchers += has_data;
     }
     for (int p = 0; p < PATHS; p++) {
-        bool watched = false;
-        for (int w = 0; w < WATCHERS; w++)
+        bool watched = false, has_data = false;
+        for (int w = 0; w < WATCHERS; w++) {
             watched |= model->modes[w][p] != 0;
+            has_data |= (model->modes[w][p] & ~(1u << WATCH_CHILD)) != 0;
+        }
         expected.paths += watched;
+        expected.data_paths += has_data;
     }
     expected.watches = expected.data_watches + expected.child_watches;
     struct watch_counts counts;
