@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -148,12 +149,25 @@ static void test_toolkit(void **state)
 
 /* --- a whole server --------------------------------------------------------------------------- */
 
+/* While nobody listens yet, the kernel may give our end the very same port: then we would be
+ * connected to ourselves and read our own word for ever. */
+static bool is_own(int descriptor, int port)
+{
+    struct sockaddr_in address;
+    socklen_t length = sizeof address;
+    return getsockname(descriptor, (struct sockaddr *)&address, &length) == 0 &&
+           ntohs(address.sin_port) == port;
+}
+
 static int connect_to(int port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    struct timeval patience = {.tv_sec = 5, .tv_usec = 0};
     int descriptor = socket(AF_INET, SOCK_STREAM, 0);
-    if (connect(descriptor, (struct sockaddr *)&address, sizeof address) == 0)
+    setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    if (connect(descriptor, (struct sockaddr *)&address, sizeof address) == 0 &&
+        !is_own(descriptor, port))
         return descriptor;
     close(descriptor);
     return -1;
