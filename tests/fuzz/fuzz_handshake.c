@@ -106,10 +106,17 @@ static void begin(struct run *run)
     step(run, (struct replica_event){.type = REPLICA_CONNECT, .bytes = MK_BYTES("127.0.0.1")});
 }
 
+/* The one place where pieces may matter: stmk ends the connection unless its mask came with it. */
+static size_t uncut_bytes(const uint8_t *data, size_t size)
+{
+    return size >= 12 && memcmp(data, "stmk", 4) == 0 ? 12 : 0;
+}
+
 static void run_pieces(struct run *run, const uint8_t *data, size_t size, uint8_t pieces)
 {
     begin(run);
     uint32_t chance = pieces;
+    size_t uncut = uncut_bytes(data, size);
     while (size > 0 && !run->ended) {
         size_t piece = size;
         if (pieces == 1) {
@@ -118,6 +125,8 @@ static void run_pieces(struct run *run, const uint8_t *data, size_t size, uint8_
             chance = chance * 1103515245u + 12345u;
             piece = MK_MIN(size, 1 + (chance >> 16) % pieces);
         }
+        piece = MK_MAX(piece, uncut);
+        uncut = 0;
         mk_buffer_append(&run->kept, data, piece);
         feed_kept(run);
         data += piece;
