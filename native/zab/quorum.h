@@ -65,9 +65,9 @@ bool quorum_reached(const struct quorum *quorum, const struct quorum_set *set);
 int64_t quorum_reached_value(const struct quorum *quorum, const int64_t *values, int64_t none);
 
 /* Reads the text form: lines "server.N=...", "group.G=N:N", "weight.N=W", "version=HEX"
- * (quorum-protocol reference, 3.3). 0, or MK_ERR_CONFIG-like negative with `reason` (static or in
- * `buffer`) and the line number. Checks what Apache checks: unique ids, every participant of a
- * hierarchical config in exactly one group, no unknown keys. */
+ * (quorum-protocol reference, 3.3). 0, or MK_ERR_BAD_CONFIG and in `reason` the line and what is
+ * wrong there (`quorum` is then left as it was). Checks what Apache checks: unique ids, every
+ * participant of a hierarchical config in exactly one group, no unknown keys; and our bounds. */
 int quorum_parse(struct quorum *quorum, struct mk_bytes text, char *reason, size_t reason_size);
 
 #endif

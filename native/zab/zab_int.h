@@ -10,7 +10,7 @@
 #include "zab/zab.h"
 
 /* Deliberate bugs, compiled in for the simulator's tests only: it must find each of them
- * (docs/reliability.md). ZAB_MUTANT(n) is false in every other build. */
+ * by itself. ZAB_MUTANT(n) is false in every other build. */
 #ifdef MK_MUTANTS
 extern int zab_mutant;
 #define ZAB_MUTANT(number) (zab_mutant == (number))
