@@ -113,6 +113,9 @@ int op_read_data(struct op_read *read, struct mk_bytes path, bool watch, struct 
 int op_read_children(struct op_read *read, struct mk_bytes path, bool watch, bool with_stat,
                      struct mk_buffer *reply);
 #define OP_CHILD_BYTES_MIN 5 /* of a child's name in a reply */
+/* The next part of a multiRead. False at the end and at what is none (then the reader holds an
+ * error). */
+bool op_multi_read_next(struct mk_reader *reader, int32_t *type, struct mk_bytes *path);
 
 /* True if `more` bytes would make the reply too long: then nothing is copied. */
 static inline bool op_read_is_full(const struct op_read *read, const struct mk_buffer *reply,

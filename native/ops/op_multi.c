@@ -281,8 +281,7 @@ static int read_part(struct op_read *read, int32_t type, struct mk_bytes path,
     return 0;
 }
 
-/* False at the end and at what is no part of a multiRead (then the reader holds an error). */
-static bool next_part(struct mk_reader *reader, int32_t *type, struct mk_bytes *path)
+bool op_multi_read_next(struct mk_reader *reader, int32_t *type, struct mk_bytes *path)
 {
     struct mk_multi_header header;
     mk_multi_header_read(reader, &header);
@@ -306,7 +305,7 @@ static bool rest_is_too_long(struct op_read *read, struct mk_reader rest,
     int32_t type;
     struct mk_bytes path;
     size_t bytes = 0;
-    while (next_part(&rest, &type, &path)) {
+    while (op_multi_read_next(&rest, &type, &path)) {
         const struct znode *node;
         read->steps++;
         bytes += MK_MULTI_HEADER_BYTES;
@@ -331,7 +330,7 @@ static int multi_read_read(struct op_read *read, int32_t op, struct mk_reader *r
     struct mk_reader check = *reader;
     int32_t type;
     struct mk_bytes path;
-    while (next_part(&check, &type, &path))
+    while (op_multi_read_next(&check, &type, &path))
         continue;
     if (check.error)
         return MK_ERR_MARSHALLING;
@@ -339,7 +338,7 @@ static int multi_read_read(struct op_read *read, int32_t op, struct mk_reader *r
     if (read->reply_bytes_max <= OP_REPLY_BYTES_MAX)
         read->length_max = MK_MIN(read->length_max, begin + OP_MULTI_READ_BYTES_MAX);
     bool looked_ahead = false;
-    while (next_part(reader, &type, &path)) {
+    while (op_multi_read_next(reader, &type, &path)) {
         int error = read_part(read, type, path, reply);
         if (error)
             return error;

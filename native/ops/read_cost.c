@@ -16,17 +16,11 @@ static uint64_t cost_of_path(const struct tree *tree, int32_t op, struct mk_byte
 static uint64_t cost_of_multi_read(const struct tree *tree, struct mk_reader *request)
 {
     uint64_t cost = 0;
-    for (;;) {
-        struct mk_multi_header header;
-        mk_multi_header_read(request, &header);
-        if (request->error || header.done)
-            return cost;
-        struct mk_get_data_request part; /* getChildren has the same fields */
-        mk_get_data_request_read(request, &part);
-        if (request->error)
-            return cost;
-        cost += OP_STEP_BYTES + cost_of_path(tree, header.type, part.path);
-    }
+    int32_t type;
+    struct mk_bytes path;
+    while (op_multi_read_next(request, &type, &path))
+        cost += OP_STEP_BYTES + cost_of_path(tree, type, path);
+    return cost;
 }
 
 uint64_t op_read_cost(const struct tree *tree, int32_t op, struct mk_reader *request)

@@ -5,7 +5,6 @@
 #include "replica/replica_int.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 
 static const char *const kind_texts[COMPLAINT_COUNT] = {
     [COMPLAINT_FRAME] = "connections closed for the length of a frame",
@@ -30,12 +29,10 @@ void replica_complain(struct replica *replica, enum complaint kind, const char *
     tell_kept_back(replica, kind);
     if (!mk_quiet_pass(&replica->complaints[kind], replica->now_ms))
         return;
-    char line[1024];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(line, sizeof line, format, arguments);
+    replica_log_list(replica, MK_LEVEL_WARN, format, arguments);
     va_end(arguments);
-    replica_log(replica, MK_LEVEL_WARN, "%s", line);
 }
 
 void complaints_run(struct replica *replica)

@@ -100,17 +100,23 @@ void replica_free(struct replica *replica)
     mk_free(replica);
 }
 
-void replica_log(struct replica *replica, enum mk_level level, const char *format, ...)
+void replica_log_list(struct replica *replica, enum mk_level level, const char *format,
+                      va_list arguments)
 {
     const struct mk_trace *trace = replica->options.trace;
     if (!trace || level > trace->level)
         return;
     char line[1024];
+    vsnprintf(line, sizeof line, format, arguments);
+    mk_trace(trace, level, "replica", "%s", line);
+}
+
+void replica_log(struct replica *replica, enum mk_level level, const char *format, ...)
+{
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(line, sizeof line, format, arguments);
+    replica_log_list(replica, level, format, arguments);
     va_end(arguments);
-    mk_trace(trace, level, "replica", "%s", line);
 }
 
 /* --- update ------------------------------------------------------------------------------------

@@ -21,6 +21,8 @@
 #include "replica/stats.h"
 #include "tree/snapshot.h"
 
+#include <stdarg.h>
+
 #define PASSWORD_BYTES 16
 #define DIGEST_INTERVAL 128 /* one replica_digest per so many transactions */
 #define DIGESTS_KEPT_MAX 1024
@@ -219,6 +221,8 @@ void replica_tree_fini(struct replica *replica);
 void replica_touch(struct replica *replica, struct connection *connection);
 void replica_log(struct replica *replica, enum mk_level level, const char *format, ...)
     MK_PRINTF(3, 4);
+void replica_log_list(struct replica *replica, enum mk_level level, const char *format,
+                      va_list arguments) MK_PRINTF(3, 0);
 
 /* ingress.c */
 void connection_open(struct replica *replica, uint32_t number, struct mk_bytes address);

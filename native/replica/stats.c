@@ -15,24 +15,11 @@ static void latency_add(struct replica_latency *latency, int64_t elapsed_ms)
     latency->count++;
 }
 
-/* Those that become a transaction; all others, pings too, are answered from the tree. */
+/* All others, pings too, are answered from the tree. */
 static bool is_update(int32_t op)
 {
-    switch (op) {
-    case MK_OP_CREATE:
-    case MK_OP_CREATE2:
-    case MK_OP_CREATE_CONTAINER:
-    case MK_OP_CREATE_TTL:
-    case MK_OP_DELETE:
-    case MK_OP_SET_DATA:
-    case MK_OP_SET_ACL:
-    case MK_OP_MULTI:
-    case MK_OP_RECONFIG:
-    case MK_OP_CLOSE_SESSION:
-        return true;
-    default:
-        return false;
-    }
+    const struct mk_op_info *info = mk_op_find(op);
+    return info && info->kind == MK_KIND_WRITE;
 }
 
 void stats_replied(struct replica *replica, struct connection *connection, int32_t xid, int32_t op,
