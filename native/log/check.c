@@ -12,6 +12,7 @@
 
 struct check {
     const struct log_stores *stores;
+    bool snapshot_alone;
     struct log_check_result *result;
     struct log_report *report;
     struct mk_buffer *text;
@@ -157,7 +158,7 @@ static void print_verdict(struct check *check)
         .snapshot_done = verdict_snapshot_done,
         .transaction = verdict_transaction,
     };
-    struct log_recover_options options = {.clean_up = false};
+    struct log_recover_options options = {.snapshot_alone = check->snapshot_alone};
     struct log_recover_result recovered;
     struct snapfile_walk walk;
     struct log_error why;
@@ -198,10 +199,10 @@ static void print_findings(struct check *check)
         mk_buffer_print(check->text, "and %zu more findings\n", check->report->dropped);
 }
 
-int log_check(const struct log_stores *stores, struct log_check_result *result,
+int log_check(const struct log_stores *stores, bool snapshot_alone, struct log_check_result *result,
               struct log_report *report, struct mk_buffer *text, struct log_error *error)
 {
-    struct check check = {stores, result, report, text, error};
+    struct check check = {stores, snapshot_alone, result, report, text, error};
     *result =
         (struct log_check_result){.first_zxid = -1, .last_zxid = -1, .best_snapshot_zxid = -1};
     int status = check_snapshots(&check);

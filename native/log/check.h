@@ -17,10 +17,10 @@ struct log_check_result {
     bool empty;                    /* there is nothing to check; a server would start afresh */
 };
 
-/* `text` gets one line per file, in the order of zxids, then the findings and a verdict; plain
- * sentences for an operator. 0 if the walk went through (look at result->usable), negative if
- * the directory could not be read. */
-int log_check(const struct log_stores *stores, struct log_check_result *result,
+/* `snapshot_alone` as in struct log_recover_options. `text` gets one line per file, in the order of
+ * zxids, then the findings and a verdict; plain sentences for an operator. 0 if the walk went
+ * through (look at result->usable), negative if the directory could not be read. */
+int log_check(const struct log_stores *stores, bool snapshot_alone, struct log_check_result *result,
               struct log_report *report, struct mk_buffer *text, struct log_error *error);
 
 #endif

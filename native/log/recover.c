@@ -4,6 +4,7 @@
 #include "log/recover.h"
 
 #include "log/format.h"
+#include "log/index.h"
 #include "log/names.h"
 #include "wire/errors.gen.h"
 
@@ -21,7 +22,8 @@ struct recovery {
     struct log_report *report;
     struct log_error *error;
     uint64_t total_bytes, done_bytes, told_bytes;
-    uint64_t body_bytes; /* of the attempt that runs */
+    uint64_t body_bytes;    /* of the attempt that runs */
+    struct log_name newest; /* snapshot, usable or not */
 };
 
 static void progress(struct recovery *recovery, uint64_t bytes)
@@ -136,6 +138,8 @@ static int load_snapshot(struct recovery *recovery)
     if (result < 0)
         return result;
     size_t tries = 0;
+    if (names.count > 0)
+        recovery->newest = names.items[names.count - 1];
     for (size_t i = names.count; i > 0 && tries < SNAPSHOT_TRIES_MAX; i--, tries++) {
         recovery->total_bytes += file_bytes(recovery->stores->snapshots, names.items[i - 1].name);
         result = try_snapshot(recovery, &names.items[i - 1], &why);
@@ -149,6 +153,43 @@ static int load_snapshot(struct recovery *recovery)
     }
     log_names_fini(&names);
     return 0;
+}
+
+/* 1: the log's directory has a log or a durable mark, so it is the right one. */
+static int knows_log(struct recovery *recovery)
+{
+    struct log_names names;
+    int result = log_names_list(recovery->stores->logs, LOG_KIND_LOG, &names, recovery->error);
+    bool found = result == 0 && names.count > 0;
+    log_names_fini(&names);
+    if (result < 0 || found)
+        return result < 0 ? result : 1;
+    struct store_file *mark;
+    result = store_open(recovery->stores->logs, LOG_INDEX_NAME, STORE_READ, &mark, recovery->error);
+    if (result < 0)
+        return result == MK_ERR_NOT_FOUND ? 0 : result;
+    store_close(mark);
+    return 1;
+}
+
+/* Whoever forgets data_log_dir would start from the snapshot, without all that was written since,
+ * and nothing would tell. */
+static int check_log_is_there(struct recovery *recovery)
+{
+    if (recovery->newest.zxid <= 0 || recovery->options->snapshot_alone)
+        return 0;
+    int result = knows_log(recovery);
+    if (result != 0)
+        return result < 0 ? result : 0;
+    return log_error_set(
+        recovery->error, MK_ERR_CORRUPT,
+        "%s/%s is a snapshot of a server that was written to, but there is no log: %s, where "
+        "logs were looked for, has no log.* file and no " LOG_INDEX_NAME ". What to do: set "
+        "data_log_dir (in a zoo.cfg: dataLogDir) to where the logs are; or, if there are none and "
+        "what was written after the snapshot may be lost, create an empty file "
+        "named " LOG_INITIALIZE_NAME " in "
+        "the data directory, beside version-2, and start once",
+        recovery->stores->snapshots->path, recovery->newest.name, recovery->stores->logs->path);
 }
 
 /* --- log -------------------------------------------------------------------------------------- */
@@ -246,6 +287,10 @@ int log_recover(const struct log_stores *stores, const struct log_recover_option
         return status;
     if (status == 0)
         calls->reset(context);
+    else
+        status = check_log_is_there(&recovery);
+    if (status < 0)
+        return status;
     status = replay(&recovery);
     if (status < 0)
         return status;

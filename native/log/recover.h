@@ -11,9 +11,15 @@
 #include "log/txnlog.h"
 #include "log/txnlog_scan.h"
 
+/* A file of this name beside version-2 sets snapshot_alone for one start. */
+#define LOG_INITIALIZE_NAME "initialize"
+
 struct log_recover_options {
     /* Logs but no snapshot: replay from nothing (Apache's snapshot.trust.empty). */
     bool trust_empty;
+    /* Snapshots but no log and no durable mark: start from the snapshot. Otherwise refused, for a
+     * data_log_dir that was forgotten looks like this (Apache starts, silently). */
+    bool snapshot_alone;
     /* A damaged last entry that may or may not have been acknowledged is dropped. For one start,
      * at the operator's explicit wish. */
     bool drop_damaged_tail;

@@ -3,6 +3,7 @@
  * it takes no lock and creates no directory. */
 #include "log/check.h"
 
+#include "log/recover.h"
 #include "script/script_int.h"
 #include "server/store_posix.h"
 #include "wire/errors.gen.h"
@@ -12,16 +13,20 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* Opens DIR/version-2 if it is there, otherwise DIR itself. */
-static int open_store(const char *directory, struct store **store, struct log_error *error)
+/* Opens DIR/version-2 if it is there, otherwise DIR itself. *initialize is set if there is a file
+ * of this name beside version-2. */
+static int open_store(const char *directory, struct store **store, bool *initialize,
+                      struct log_error *error)
 {
-    char path[4096];
+    char path[4096], mark[4096];
     int length = snprintf(path, sizeof path, "%s/version-2", directory);
-    if (length < 0 || (size_t)length >= sizeof path)
+    if (length < 0 || (size_t)length + sizeof "/../" LOG_INITIALIZE_NAME > sizeof path)
         return log_error_set(error, MK_ERR_BAD_CONFIG, "the name of the directory is too long");
-    if (access(path, F_OK) == 0)
-        return store_posix_open(path, false, store, error);
-    return store_posix_open(directory, false, store, error);
+    bool within = access(path, F_OK) != 0;
+    snprintf(mark, sizeof mark, "%s/%s" LOG_INITIALIZE_NAME, directory, within ? "../" : "");
+    if (access(mark, F_OK) == 0)
+        *initialize = true;
+    return store_posix_open(within ? directory : path, false, store, error);
 }
 
 /* core.check(snapshot_dir, log_dir) -> text, usable, empty | nil, message */
@@ -35,13 +40,14 @@ int check_lua_check(lua_State *L)
     struct log_report report;
     struct mk_buffer text = MK_BUFFER_EMPTY;
     log_report_init(&report);
-    int code = open_store(snapshot_dir, &stores.snapshots, &error);
+    bool initialize = false;
+    int code = open_store(snapshot_dir, &stores.snapshots, &initialize, &error);
     if (!code && strcmp(snapshot_dir, log_dir) == 0)
         stores.logs = stores.snapshots;
     else if (!code)
-        code = open_store(log_dir, &stores.logs, &error);
+        code = open_store(log_dir, &stores.logs, &initialize, &error);
     if (!code)
-        code = log_check(&stores, &result, &report, &text, &error);
+        code = log_check(&stores, initialize, &result, &report, &text, &error);
     int results = 2;
     if (code) {
         lua_pushnil(L);

@@ -120,6 +120,52 @@ static void close_stores(struct server *server)
     server->log_store = server->snapshot_store = NULL;
 }
 
+/* --- the file `initialize` ----------------------------------------------------------------------
+ */
+
+/* Apache looks for it in the directory of the logs only, its documentation names the data
+ * directory: it counts in either. `each`: 0 to go on. */
+static int each_initialize(const struct server *server,
+                           int (*each)(const struct server *server, struct store *directory))
+{
+    const char *directories[] = {server->options.data_dir, server->options.data_log_dir};
+    int result = 0;
+    for (size_t i = 0; i < MK_ARRAY_LENGTH(directories) && result == 0; i++) {
+        struct store *store;
+        if (!directories[i] || store_posix_open(directories[i], false, &store, NULL) != 0)
+            continue;
+        result = each(server, store);
+        store_posix_free(store);
+    }
+    return result;
+}
+
+static int initialize_is_there(const struct server *server, struct store *directory)
+{
+    (void)server;
+    struct store_file *file;
+    if (store_open(directory, LOG_INITIALIZE_NAME, STORE_READ, &file, NULL) != 0)
+        return 0;
+    store_close(file);
+    return 1;
+}
+
+static int initialize_remove(const struct server *server, struct store *directory)
+{
+    struct log_error cause;
+    int code = store_remove(directory, LOG_INITIALIZE_NAME, &cause);
+    if (code == 0)
+        code = store_sync_directory(directory, &cause);
+    if (code == 0)
+        mk_trace(server->trace, MK_LEVEL_INFO, "recovery",
+                 "%s/" LOG_INITIALIZE_NAME " is removed: it counted for this start only",
+                 directory->path);
+    else if (code != MK_ERR_NOT_FOUND)
+        mk_trace(server->trace, MK_LEVEL_WARN, "recovery",
+                 LOG_INITIALIZE_NAME " counts for one start, but: %s; remove it", cause.text);
+    return 0;
+}
+
 /* --- recovery -------------------------------------------------------------------------------- */
 
 struct restoring {
@@ -228,6 +274,7 @@ static int recover(struct server *server, struct log_recover_result *result,
     struct log_stores stores = {.snapshots = server->snapshot_store, .logs = server->log_store};
     struct log_recover_options options = {
         .trust_empty = server->options.trust_empty_snapshot,
+        .snapshot_alone = each_initialize(server, initialize_is_there) != 0,
         .drop_damaged_tail = server->options.drop_damaged_last_record,
         .clean_up = true,
     };
@@ -371,6 +418,7 @@ int storage_start(struct server *server, struct server_error *error)
                  uv_strerror(code));
         return error->code;
     }
+    each_initialize(server, initialize_remove);
     return 0;
 }
 

@@ -196,6 +196,7 @@ describe("the executable", function()
   end)
 
   test("checks real data directories", function()
+    write(folder .. "/initialize", "") -- for snapshot-variants, which has no logs
     for name, zxid in pairs { ["minimal-3.8.0"] = "0x6", ["ensemble-3.8.0"] = "0x200000008",
       ["ensemble-3.8.0-leader"] = "0x200000008", ["snapshot-variants"] = "0x200000008" } do
       local directory = vector(name)
@@ -232,6 +233,41 @@ describe("the executable", function()
     assert.are.equal(0, code)
     assert.is_truthy(out:find("\nsnapshot.6: not usable\n", 1, true))
     assert.is_truthy(out:find("(snapshot.0 and 6 transactions)", 1, true))
+  end)
+
+  test("refuses a snapshot whose logs are nowhere, unless told once that they are", function()
+    local directory = vector "minimal-3.8.0"
+    assert(os.execute(("mkdir %s/log && mv %s/version-2 %s/log/ && mkdir %s/version-2 && "
+      .. "mv %s/log/version-2/snapshot.* %s/version-2/"):format(folder, directory, folder,
+      directory, folder, directory)))
+    local path = script(('return { data_dir = %q, client_address = "127.0.0.1:0" }')
+      :format(directory))
+    local code, out, err = run("run", path)
+    assert.are.equal(1, code)
+    assert.are.equal("", out)
+    for _, part in ipairs { directory .. "/version-2/snapshot.6", "data_log_dir", "initialize" } do
+      assert.is_truthy(err:find(part, 1, true), err)
+    end
+    code, out = run("check", directory)
+    assert.are.equal(1, code)
+    assert.is_truthy(out:find("refuses to start .*data_log_dir"), out)
+    assert.are.equal(0, (run("check", directory, folder .. "/log")))
+
+    local copy = folder .. "/copy"
+    assert(os.execute(("cp -r %s %s"):format(directory, copy)))
+    write(directory .. "/initialize", "")
+    code, out = run("check", directory)
+    assert.are.equal(0, code)
+    assert.is_truthy(out:find("(snapshot.6 and 0 transactions)", 1, true), out)
+    stop(serve(1, path))
+    assert.is_nil(uv.fs_stat(directory .. "/initialize"))
+    stop(serve(1, path)) -- its own now
+
+    write(folder .. "/log/initialize", "") -- where Apache looks; both go, needed or not
+    write(copy .. "/initialize", "")
+    stop(serve(1, path, "--set", "data_dir=" .. copy, "--set", "data_log_dir=" .. folder .. "/log"))
+    assert.is_nil(uv.fs_stat(folder .. "/log/initialize"))
+    assert.is_nil(uv.fs_stat(copy .. "/initialize"))
   end)
 
   test("says that a directory holds no data", function()

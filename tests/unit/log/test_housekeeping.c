@@ -192,7 +192,7 @@ static void check(struct memory_store *memory, struct log_check_result *result,
     struct log_error error;
     log_report_init(&report);
     uint64_t calls = memory_store_calls(memory);
-    assert_int_equal(log_check(&stores, result, &report, text, &error), 0);
+    assert_int_equal(log_check(&stores, false, result, &report, text, &error), 0);
     assert_int_equal(memory_store_calls(memory), calls); /* it changes nothing */
     mk_buffer_append(text, "", 1);
     log_report_fini(&report);

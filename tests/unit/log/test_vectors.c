@@ -66,14 +66,21 @@ struct trial {
     struct log_error error;
 };
 
-static struct trial recover(struct memory_store *memory, bool drop_damaged_tail)
+static struct trial recover_from(struct memory_store *memory, bool drop_damaged_tail,
+                                 bool snapshot_alone)
 {
     struct trial outcome;
     log_report_init(&outcome.report);
-    struct log_recover_options options = {.clean_up = true, .drop_damaged_tail = drop_damaged_tail};
+    struct log_recover_options options = {
+        .clean_up = true, .drop_damaged_tail = drop_damaged_tail, .snapshot_alone = snapshot_alone};
     outcome.result = replay_all(memory, options, &outcome.replay, &outcome.recovered,
                                 &outcome.report, &outcome.error);
     return outcome;
+}
+
+static struct trial recover(struct memory_store *memory, bool drop_damaged_tail)
+{
+    return recover_from(memory, drop_damaged_tail, false);
 }
 
 static void test_recovery(void **state)
@@ -93,7 +100,8 @@ static void test_recovery(void **state)
     };
     for (size_t i = 0; i < MK_ARRAY_LENGTH(cases); i++) {
         struct memory_store *memory = vectors_load(cases[i].directory);
-        struct trial outcome = recover(memory, false);
+        bool has_logs = strstr(cases[i].directory, "version-2") != NULL;
+        struct trial outcome = recover_from(memory, false, !has_logs);
         if (outcome.result < 0)
             print_error("%s: %s\n", cases[i].directory, outcome.error.text);
         assert_int_equal(outcome.result, 0);
@@ -330,16 +338,54 @@ static void test_missing_files(void **state)
     memory_store_free(memory);
 }
 
+/* A snapshot but no log and no durable mark: a data_log_dir that was forgotten looks like this.
+ * Snapshot 0 alone is a server that was never written to; whoever says that the snapshot is all
+ * there is, is believed. */
+static void test_snapshots_alone(void **state)
+{
+    (void)state;
+    struct memory_store *memory = vectors_load(ENSEMBLE);
+    assert_true(memory_store_delete(memory, "log.100000001"));
+    assert_true(memory_store_delete(memory, "log.100000014"));
+    assert_true(memory_store_delete(memory, NEWEST_LOG));
+    struct trial outcome = recover(memory, false);
+    assert_int_equal(outcome.result, MK_ERR_CORRUPT);
+    assert_non_null(strstr(outcome.error.text, "snapshot.100000022"));
+    assert_non_null(strstr(outcome.error.text, "data_log_dir"));
+    assert_non_null(strstr(outcome.error.text, "initialize"));
+    log_report_fini(&outcome.report);
+    outcome = recover_from(memory, false, true);
+    assert_int_equal(outcome.result, 0);
+    assert_int_equal(outcome.recovered.last_zxid, 0x100000022);
+    log_report_fini(&outcome.report);
+
+    /* An older one that is usable does not hide the newest. */
+    size_t size;
+    memory_store_get(memory, "snapshot.100000022", &size)[100] ^= 1;
+    assert_true(memory_store_delete(memory, "snapshot.100000012"));
+    outcome = recover(memory, false);
+    assert_int_equal(outcome.result, MK_ERR_CORRUPT);
+    assert_non_null(strstr(outcome.error.text, "snapshot.100000022"));
+    log_report_fini(&outcome.report);
+    assert_true(memory_store_delete(memory, "snapshot.100000022"));
+    expect_start(memory, 0);
+
+    /* A mark says that this is where the log belongs. */
+    memory = vectors_load("minimal-3.8.0/version-2");
+    assert_true(memory_store_delete(memory, "log.1"));
+    struct log_index *index;
+    assert_int_equal(log_index_open(memory_store_of(memory), &index, NULL), 0);
+    log_index_free(index);
+    expect_start(memory, 6);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_entries),
-        cmocka_unit_test(test_recovery),
-        cmocka_unit_test(test_snapshot_variants),
-        cmocka_unit_test(test_torn_tails),
-        cmocka_unit_test(test_rot),
-        cmocka_unit_test(test_odd_newest_files),
-        cmocka_unit_test(test_damaged_snapshot),
+        cmocka_unit_test(test_snapshots_alone),  cmocka_unit_test(test_entries),
+        cmocka_unit_test(test_recovery),         cmocka_unit_test(test_snapshot_variants),
+        cmocka_unit_test(test_torn_tails),       cmocka_unit_test(test_rot),
+        cmocka_unit_test(test_odd_newest_files), cmocka_unit_test(test_damaged_snapshot),
         cmocka_unit_test(test_missing_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
