@@ -106,8 +106,17 @@ return {
   -- more.
   -- output_close_bytes = 256 << 20, -- an example
 
-  -- How many watches one connection may have. In watches.
+  -- How many watches one connection may have; one that has more is closed. In watches.
   -- watches_per_connection_max = 1000000,
+
+  -- How much memory the watches of one connection may take: 40 bytes and the path for each. A
+  -- request to watch more is refused with BadArguments (-8); setWatches, which clients send
+  -- after a reconnect, closes the connection. At least 4096 (bytes).
+  -- watch_bytes_per_connection_max = 128 << 20,
+
+  -- How much memory the watches of all connections may take; a path that many watch counts once
+  -- here. At the limit the same happens. At least 4096 (bytes).
+  -- watch_bytes_total_max = 512 << 20,
 
   -- How long a server that stops lets accepted requests be answered. From 0 to 600000 (ms).
   -- stop_timeout_ms = 5000,

@@ -163,6 +163,7 @@ int op_read(struct op_read *read, int32_t op, struct mk_reader *reader, struct m
     if (!reader->arena)
         reader->arena = read->arena;
     read->steps = 0;
+    read->refusal = WATCH_ADDED;
     read->length_max =
         reply->length + (read->reply_bytes_max ? read->reply_bytes_max : OP_REPLY_BYTES_MAX);
     return family->read(read, op, reader, reply);

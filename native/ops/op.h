@@ -121,6 +121,8 @@ struct op_read {
     /* Out: znodes and paths that were looked at one by one. With the bytes of the reply that is
      * what the read has cost. */
     uint64_t steps;
+    /* Out: why a watch was refused (MK_ERR_BAD_ARGUMENTS; of setWatches, some may be set). */
+    enum watch_refusal refusal;
     size_t length_max; /* op_read's own: where `reply` must end */
 };
 

@@ -11,7 +11,9 @@ int op_read_children(struct op_read *read, struct mk_bytes path, bool watch, boo
     if (error)
         return error;
     if (watch)
-        watch_add(read->watches, read->watcher, path, WATCH_CHILD);
+        error = op_read_watch(read, path, WATCH_CHILD);
+    if (error)
+        return error;
     int32_t count = tree_child_count(read->tree, node);
     if (op_read_is_full(read, reply, (size_t)count * OP_CHILD_BYTES_MIN))
         return MK_ERR_MARSHALLING;

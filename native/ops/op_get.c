@@ -31,10 +31,9 @@ static int exists_read(struct op_read *read, int32_t op, struct mk_reader *reade
     if (error == MK_ERR_NO_AUTH)
         return error;
     /* A missing node is watched as well: that is what locks and barriers wait for. */
-    if (request.watch)
-        watch_add(read->watches, read->watcher, request.path, WATCH_DATA);
-    if (error)
-        return error;
+    int refused = request.watch ? op_read_watch(read, request.path, WATCH_DATA) : 0;
+    if (refused || error)
+        return refused ? refused : error;
     struct mk_stat stat;
     tree_stat(read->tree, node, &stat);
     mk_stat_write(reply, &stat);
@@ -48,7 +47,9 @@ int op_read_data(struct op_read *read, struct mk_bytes path, bool watch, struct 
     if (error)
         return error;
     if (watch)
-        watch_add(read->watches, read->watcher, path, WATCH_DATA);
+        error = op_read_watch(read, path, WATCH_DATA);
+    if (error)
+        return error;
     struct mk_bytes data = znode_data(node);
     struct mk_stat stat;
     tree_stat(read->tree, node, &stat);

@@ -108,6 +108,11 @@ void op_reply_stat(struct mk_buffer *reply, const struct op_result *result);
 void op_reply_path(struct mk_buffer *reply, const struct op_result *result);
 void op_reply_path_stat(struct mk_buffer *reply, const struct op_result *result);
 
+/* Watches the path for the caller: 0, or MK_ERR_BAD_ARGUMENTS when its watches, or all, have no
+ * room for one more (the protocol knows no such case; a client takes it for an answer, and does
+ * not believe that it watches). */
+int op_read_watch(struct op_read *read, struct mk_bytes path, enum watch_mode mode);
+
 /* A read of getData or getChildren for one path, without watch; shared with multiRead. */
 int op_read_data(struct op_read *read, struct mk_bytes path, bool watch, struct mk_buffer *reply);
 int op_read_children(struct op_read *read, struct mk_bytes path, bool watch, bool with_stat,

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Watches that are set, checked or removed by themselves: addWatch, checkWatches, removeWatches,
  * setWatches, setWatches2 (client-protocol reference, 6.4 and 6.6). No path or permission is
- * checked here; a path may be missing. Called through the table of op.c. */
+ * checked here; a path may be missing. Called through the table of op.c, and by the reads that
+ * leave a watch. */
 #include "ops/op_int.h"
 
-static void add(struct op_read *read, struct mk_bytes path, enum watch_mode mode)
+int op_read_watch(struct op_read *read, struct mk_bytes path, enum watch_mode mode)
 {
-    watch_add(read->watches, read->watcher, path, mode);
+    read->refusal = watch_add(read->watches, read->watcher, path, mode);
+    return MK_LIKELY(!read->refusal) ? 0 : MK_ERR_BAD_ARGUMENTS;
 }
 
 static int add_watch_read(struct op_read *read, int32_t op, struct mk_reader *reader,
@@ -19,8 +21,9 @@ static int add_watch_read(struct op_read *read, int32_t op, struct mk_reader *re
     if (reader->error || (!recursive && request.mode != MK_ADD_WATCH_PERSISTENT))
         return MK_ERR_MARSHALLING;
     /* Apache takes a null path as well; nothing can ever match it. */
-    if (request.path.length >= 0)
-        add(read, request.path, recursive ? WATCH_RECURSIVE : WATCH_PERSISTENT);
+    if (request.path.length >= 0 &&
+        op_read_watch(read, request.path, recursive ? WATCH_RECURSIVE : WATCH_PERSISTENT) != 0)
+        return MK_ERR_BAD_ARGUMENTS;
     /* Java reads these four bytes; leaving them out breaks it. */
     mk_error_response_write(reply, &(struct mk_error_response){0});
     return 0;
@@ -63,13 +66,14 @@ static void tell(struct op_read *read, int32_t event_type, struct mk_bytes path,
 }
 
 /* Data and child watches: what changed since the client looked is told, the rest is watched. */
-static void set_one_shot_watches(struct op_read *read, const struct mk_bytes_vector *paths,
-                                 int64_t relative_zxid, enum watch_mode mode)
+static int set_one_shot_watches(struct op_read *read, const struct mk_bytes_vector *paths,
+                                int64_t relative_zxid, enum watch_mode mode)
 {
     bool is_data = mode == WATCH_DATA;
     int32_t changed = is_data ? MK_EVENT_NODE_DATA_CHANGED : MK_EVENT_NODE_CHILDREN_CHANGED;
+    int error = 0;
     read->steps += (uint64_t)paths->count;
-    for (int32_t i = 0; i < paths->count; i++) {
+    for (int32_t i = 0; i < paths->count && !error; i++) {
         struct mk_bytes path = paths->items[i];
         const struct znode *node = tree_find(read->tree, path);
         if (!node) {
@@ -81,20 +85,33 @@ static void set_one_shot_watches(struct op_read *read, const struct mk_bytes_vec
         if ((is_data ? stat.mzxid : stat.pzxid) > relative_zxid)
             tell(read, changed, path, node);
         else
-            add(read, path, mode);
+            error = op_read_watch(read, path, mode);
     }
+    return error;
 }
 
-static void set_exist_watches(struct op_read *read, const struct mk_bytes_vector *paths)
+static int set_exist_watches(struct op_read *read, const struct mk_bytes_vector *paths)
 {
+    int error = 0;
     read->steps += (uint64_t)paths->count;
-    for (int32_t i = 0; i < paths->count; i++) {
+    for (int32_t i = 0; i < paths->count && !error; i++) {
         const struct znode *node = tree_find(read->tree, paths->items[i]);
         if (node)
             tell(read, MK_EVENT_NODE_CREATED, paths->items[i], node);
         else
-            add(read, paths->items[i], WATCH_DATA);
+            error = op_read_watch(read, paths->items[i], WATCH_DATA);
     }
+    return error;
+}
+
+static int set_lasting_watches(struct op_read *read, const struct mk_bytes_vector *paths,
+                               enum watch_mode mode)
+{
+    int error = 0;
+    read->steps += (uint64_t)paths->count;
+    for (int32_t i = 0; i < paths->count && !error; i++)
+        error = op_read_watch(read, paths->items[i], mode);
+    return error;
 }
 
 static int set_watches_read(struct op_read *read, int32_t op, struct mk_reader *reader,
@@ -117,16 +134,18 @@ static int set_watches_read(struct op_read *read, int32_t op, struct mk_reader *
         !list_is_complete(&request.persistent_watches) ||
         !list_is_complete(&request.persistent_recursive_watches))
         return MK_ERR_MARSHALLING;
-    set_one_shot_watches(read, &request.data_watches, request.relative_zxid, WATCH_DATA);
-    set_exist_watches(read, &request.exist_watches);
-    set_one_shot_watches(read, &request.child_watches, request.relative_zxid, WATCH_CHILD);
-    read->steps += (uint64_t)request.persistent_watches.count +
-                   (uint64_t)request.persistent_recursive_watches.count;
-    for (int32_t i = 0; i < request.persistent_watches.count; i++)
-        add(read, request.persistent_watches.items[i], WATCH_PERSISTENT);
-    for (int32_t i = 0; i < request.persistent_recursive_watches.count; i++)
-        add(read, request.persistent_recursive_watches.items[i], WATCH_RECURSIVE);
-    return 0;
+    int error =
+        set_one_shot_watches(read, &request.data_watches, request.relative_zxid, WATCH_DATA);
+    if (!error)
+        error = set_exist_watches(read, &request.exist_watches);
+    if (!error)
+        error =
+            set_one_shot_watches(read, &request.child_watches, request.relative_zxid, WATCH_CHILD);
+    if (!error)
+        error = set_lasting_watches(read, &request.persistent_watches, WATCH_PERSISTENT);
+    if (!error)
+        error = set_lasting_watches(read, &request.persistent_recursive_watches, WATCH_RECURSIVE);
+    return error;
 }
 
 const struct op_family op_family_add_watch = {.read = add_watch_read};

@@ -11,6 +11,9 @@ static const char *const kind_texts[COMPLAINT_COUNT] = {
     [COMPLAINT_OPCODE] = "connections closed for their opcode",
     [COMPLAINT_OUTPUT] = "connections closed that do not read",
     [COMPLAINT_WATCHES] = "connections closed for their watches",
+    [COMPLAINT_WATCH_BYTES] = "watches refused, as their connection has too many bytes of them",
+    [COMPLAINT_WATCH_BYTES_TOTAL] =
+        "watches refused, as all connections have too many bytes of them",
     [COMPLAINT_AUTH] = "failed authentications",
     [COMPLAINT_IDENTITIES] = "identities refused",
     [COMPLAINT_AHEAD] = "clients that have seen a later zxid",

@@ -29,6 +29,8 @@ void replica_options_init(struct replica_options *options)
         .continue_cost_max = 2 << 20,
         .commit_cost_max = 2 << 20,
         .watches_per_connection_max = 1000000,
+        .watch_bytes_per_connection_max = (uint64_t)128 << 20,
+        .watch_bytes_total_max = (uint64_t)512 << 20,
         .snapshot_transactions = 100000,
         .snapshot_log_bytes = (uint64_t)4 << 30,
         .snapshot_interval_min_ms = 1000,
@@ -67,6 +69,8 @@ struct replica *replica_new(const struct replica_options *options)
     mk_rand_init(&replica->rand, options->seed);
     replica_tree_init(replica);
     replica->watches = watch_table_new(mk_rand_next(&replica->rand));
+    watch_limit(replica->watches, options->watch_bytes_per_connection_max,
+                options->watch_bytes_total_max);
     mk_arena_init(&replica->arena);
     snapshot_init(replica);
     return replica;

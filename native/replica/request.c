@@ -172,6 +172,23 @@ void request_frame(struct replica *replica, struct connection *connection, struc
 /* --- answers -------------------------------------------------------------------------------------
  */
 
+static void complain_of_refusal(struct replica *replica, struct connection *connection, int32_t op,
+                                enum watch_refusal refusal)
+{
+    bool is_own = refusal == WATCH_WATCHER_IS_FULL;
+    bool closes = op == MK_OP_SET_WATCHES || op == MK_OP_SET_WATCHES2;
+    uint64_t bytes = is_own ? watch_bytes_of(replica->watches, connection->number)
+                            : watch_bytes(replica->watches);
+    stats_count(replica, COUNTER_WATCHES_REFUSED);
+    replica_complain(
+        replica, is_own ? COMPLAINT_WATCH_BYTES : COMPLAINT_WATCH_BYTES_TOTAL,
+        "%s the connection from %s: the watches of %s hold %llu bytes, and one more has no room "
+        "(option %s)",
+        closes ? "closing" : "refusing a watch of", connection->address,
+        is_own ? "this connection" : "all connections together", (unsigned long long)bytes,
+        is_own ? "watch_bytes_per_connection_max" : "watch_bytes_total_max");
+}
+
 /* Adds what it took to the cost of the connection. */
 static int read_into(struct replica *replica, struct connection *connection,
                      const struct request *request, struct mk_bytes frame, struct mk_buffer *reply,
@@ -197,6 +214,8 @@ static int read_into(struct replica *replica, struct connection *connection,
     size_t before = reply->length;
     int error = op_read(&read, request->op, &reader, reply);
     connection->cost += reply->length - before + read.steps * OP_STEP_BYTES;
+    if (MK_UNLIKELY(read.refusal))
+        complain_of_refusal(replica, connection, request->op, read.refusal);
     return error;
 }
 
@@ -209,6 +228,11 @@ static int answer_set_watches(struct replica *replica, struct connection *connec
     mk_buffer_clear(&replica->scratch);
     int error =
         read_into(replica, connection, request, frame, &replica->scratch, &replica->changes);
+    if (error == MK_ERR_BAD_ARGUMENTS) {
+        /* A refused watch. Its client asks after a reconnect and looks at no answer. */
+        watch_forget(replica->watches, connection->number);
+        connection_drop(replica, connection);
+    }
     for (size_t i = 0; i < replica->changes.count && !error; i++) {
         const struct op_change *change = &replica->changes.items[i];
         if (replica->options.operations.skip_acl ||

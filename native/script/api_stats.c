@@ -140,6 +140,11 @@ static int64_t get_watch_count(struct stats *stats)
     return (int64_t)counts.watches;
 }
 
+static int64_t get_watch_memory_bytes(struct stats *stats)
+{
+    return (int64_t)watch_bytes(replica_watches(server_replica(stats->host->server)));
+}
+
 #define ROW(name)                                                                                  \
     {                                                                                              \
 #name, get_##name                                                                          \
@@ -189,6 +194,7 @@ static const struct {
     ROW(client_port),
     ROW(wall_ms),
     ROW(watch_count),
+    ROW(watch_memory_bytes),
 };
 
 static bool push_other(lua_State *L, struct stats *stats, const char *name)

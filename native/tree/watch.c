@@ -65,22 +65,26 @@ struct watch_table *watch_table_new(uint64_t hash_seed)
     table_init(&table->path_index);
     table_init(&table->watcher_index);
     block_heap_init(&table->texts);
+    watch_limit(table, UINT64_MAX, UINT64_MAX);
     return table;
+}
+
+void watch_limit(struct watch_table *table, uint64_t watcher_bytes_max, uint64_t bytes_max)
+{
+    table->watcher_bytes_max = watcher_bytes_max;
+    table->bytes_max = bytes_max;
 }
 
 /* --- paths and watchers ------------------------------------------------------------------ */
 
 static struct mk_bytes path_text(const struct watched_path *path)
 {
-    uint32_t length = path->text[0];
-    if (length < LENGTH_LONG)
-        return (struct mk_bytes){path->text + 1, (int32_t)length};
-    return (struct mk_bytes){path->text + 5, (int32_t)mk_load_u32(path->text + 1)};
+    return (struct mk_bytes){path->text, (int32_t)path->length};
 }
 
 static size_t text_size(size_t length)
 {
-    return (length < LENGTH_LONG ? 1 : 5) + length;
+    return MK_MAX(length, (size_t)1);
 }
 
 uint32_t watch_find_path(const struct watch_table *table, struct mk_bytes path, uint32_t hash)
@@ -107,27 +111,17 @@ static uint32_t find_path(const struct watch_table *table, struct mk_bytes path)
     return watch_find_path(table, path, watch_hash_path(table, path));
 }
 
-static uint32_t need_path(struct watch_table *table, struct mk_bytes path)
+static uint32_t add_path(struct watch_table *table, struct mk_bytes path, uint32_t hash)
 {
-    path = not_null(path);
-    uint32_t hash = watch_hash_path(table, path);
-    uint32_t number = watch_find_path(table, path, hash);
-    if (number)
-        return number;
     size_t length = mk_bytes_size(path);
     uint8_t *text = block_alloc(&table->texts, text_size(length));
-    if (length < LENGTH_LONG) {
-        text[0] = (uint8_t)length;
-    } else {
-        text[0] = LENGTH_LONG;
-        mk_store_u32(text + 1, (uint32_t)length);
-    }
     if (length)
-        memcpy(text + text_size(length) - length, path.data, length);
-    number = slab_alloc(&table->paths);
+        memcpy(text, path.data, length);
+    uint32_t number = slab_alloc(&table->paths);
     struct watched_path *entry = path_at(table, number);
-    *entry = (struct watched_path){.hash = hash, .text = text};
+    *entry = (struct watched_path){.hash = hash, .length = (uint32_t)length, .text = text};
     table_insert(&table->path_index, hash, number, &entry->hash_next, path_entry, table);
+    table->bytes += PATH_ENTRY_BYTES + length;
     return number;
 }
 
@@ -137,7 +131,8 @@ static void drop_path_if_unused(struct watch_table *table, uint32_t number)
     if (path->plain || path->recursive)
         return;
     table_remove(&table->path_index, path->hash, number, path_entry, table);
-    block_free(&table->texts, path->text, text_size(mk_bytes_size(path_text(path))));
+    table->bytes -= PATH_ENTRY_BYTES + path->length;
+    block_free(&table->texts, path->text, text_size(path->length));
     slab_free(&table->paths, number);
 }
 
@@ -149,12 +144,9 @@ static uint32_t find_watcher(const struct watch_table *table, uint32_t number)
     return found;
 }
 
-static uint32_t need_watcher(struct watch_table *table, uint32_t number)
+static uint32_t add_watcher(struct watch_table *table, uint32_t number)
 {
-    uint32_t found = find_watcher(table, number);
-    if (found)
-        return found;
-    found = slab_alloc(&table->watchers);
+    uint32_t found = slab_alloc(&table->watchers);
     struct watcher *watcher = watcher_at(table, found);
     *watcher = (struct watcher){.number = number};
     table_insert(&table->watcher_index, hash_watcher(table, number), found, &watcher->hash_next,
@@ -224,6 +216,7 @@ static void link_to_watcher(struct watch_table *table, uint32_t number)
         watch_at(table, watcher->first)->watcher_previous = number;
     watcher->first = number;
     watcher->count++;
+    watcher->bytes += WATCH_ENTRY_BYTES + path_at(table, watch->path)->length;
 }
 
 static void unlink_from_watcher(struct watch_table *table, uint32_t number)
@@ -237,6 +230,7 @@ static void unlink_from_watcher(struct watch_table *table, uint32_t number)
     if (watch->watcher_next)
         watch_at(table, watch->watcher_next)->watcher_previous = watch->watcher_previous;
     watcher->count--;
+    watcher->bytes -= WATCH_ENTRY_BYTES + path_at(table, watch->path)->length;
 }
 
 static void count_data(struct watch_table *table, const struct watch *watch, bool more)
@@ -287,18 +281,40 @@ void watch_set_modes(struct watch_table *table, uint32_t number, uint32_t modes)
                  watch_entry, table);
     drop_path_if_unused(table, watch->path);
     slab_free(&table->watches, number);
+    table->bytes -= WATCH_ENTRY_BYTES;
 }
 
-void watch_add(struct watch_table *table, uint32_t watcher, struct mk_bytes path,
-               enum watch_mode mode)
+/* Whether one more watch has room; 0 for a watcher or a path that has none yet. */
+static enum watch_refusal find_room(const struct watch_table *table, uint32_t watcher,
+                                    uint32_t path, size_t length)
 {
-    uint32_t path_number = need_path(table, path);
-    uint32_t watcher_number = need_watcher(table, watcher);
-    uint32_t number = find_watch(table, watcher_number, path_number);
+    uint64_t own = watcher ? watcher_at(table, watcher)->bytes : 0;
+    if (own + WATCH_ENTRY_BYTES + length > table->watcher_bytes_max)
+        return WATCH_WATCHER_IS_FULL;
+    uint64_t more = WATCH_ENTRY_BYTES + (path ? 0 : PATH_ENTRY_BYTES + length);
+    return table->bytes + more > table->bytes_max ? WATCH_TABLE_IS_FULL : WATCH_ADDED;
+}
+
+enum watch_refusal watch_add(struct watch_table *table, uint32_t watcher, struct mk_bytes path,
+                             enum watch_mode mode)
+{
+    path = not_null(path);
+    uint32_t hash = watch_hash_path(table, path);
+    uint32_t path_number = watch_find_path(table, path, hash);
+    uint32_t watcher_number = find_watcher(table, watcher);
+    uint32_t number =
+        path_number && watcher_number ? find_watch(table, watcher_number, path_number) : 0;
     if (number) {
         watch_set_modes(table, number, watch_at(table, number)->modes | MODE_BIT(mode));
-        return;
+        return WATCH_ADDED;
     }
+    enum watch_refusal refusal = find_room(table, watcher_number, path_number, mk_bytes_size(path));
+    if (refusal)
+        return refusal;
+    if (!path_number)
+        path_number = add_path(table, path, hash);
+    if (!watcher_number)
+        watcher_number = add_watcher(table, watcher);
     number = slab_alloc(&table->watches);
     struct watch *watch = watch_at(table, number);
     *watch =
@@ -308,6 +324,8 @@ void watch_add(struct watch_table *table, uint32_t watcher, struct mk_bytes path
     link_to_watcher(table, number);
     table_insert(&table->watch_index, hash_watch(table, watcher_number, path_number), number,
                  &watch->hash_next, watch_entry, table);
+    table->bytes += WATCH_ENTRY_BYTES;
+    return WATCH_ADDED;
 }
 
 /* Modes that a watcher type of removeWatches means (client-protocol reference, 6.4). */
@@ -375,9 +393,8 @@ void watch_table_free(struct watch_table *table)
         uint32_t number = *table_bucket(&table->path_index, bucket);
         for (; number && table->texts.large_count; number = path_at(table, number)->hash_next) {
             struct watched_path *path = path_at(table, number);
-            size_t size = text_size(mk_bytes_size(path_text(path)));
-            if (size > BLOCK_SMALL_BYTES_MAX)
-                block_free(&table->texts, path->text, size);
+            if (path->length > BLOCK_SMALL_BYTES_MAX)
+                block_free(&table->texts, path->text, path->length);
         }
     }
     block_heap_fini(&table->texts);
@@ -409,6 +426,17 @@ uint64_t watch_count_of(const struct watch_table *table, uint32_t watcher)
 {
     uint32_t number = find_watcher(table, watcher);
     return number ? watcher_at(table, number)->count : 0;
+}
+
+uint64_t watch_bytes(const struct watch_table *table)
+{
+    return table->bytes;
+}
+
+uint64_t watch_bytes_of(const struct watch_table *table, uint32_t watcher)
+{
+    uint32_t number = find_watcher(table, watcher);
+    return number ? watcher_at(table, number)->bytes : 0;
 }
 
 static void visit_list(const struct watch_table *table, uint32_t first, struct mk_bytes path,

@@ -21,9 +21,19 @@ struct watch_table;
 struct watch_table *watch_table_new(uint64_t hash_seed);
 void watch_table_free(struct watch_table *table);
 
-/* Adding twice is one watch. */
-void watch_add(struct watch_table *table, uint32_t watcher, struct mk_bytes path,
-               enum watch_mode mode);
+/* How many bytes the watches of one watcher may take, an entry and a path each; and those of all
+ * watchers, where a path that many watch counts once. A fresh table has no limit. */
+void watch_limit(struct watch_table *table, uint64_t watcher_bytes_max, uint64_t bytes_max);
+
+enum watch_refusal {
+    WATCH_ADDED = 0,
+    WATCH_WATCHER_IS_FULL, /* the limit of this watcher */
+    WATCH_TABLE_IS_FULL    /* the limit of all */
+};
+/* Adding twice is one watch, and another mode on a watched path takes no memory: neither is ever
+ * refused. A refusal changes nothing. */
+enum watch_refusal watch_add(struct watch_table *table, uint32_t watcher, struct mk_bytes path,
+                             enum watch_mode mode);
 /* `type` as in removeWatches: 1 children, 2 data, 3 any, 4 persistent, 5 recursive. `has` tells,
  * `remove` removes; both false when this watcher has none such on exactly this path. */
 bool watch_has(const struct watch_table *table, uint32_t watcher, struct mk_bytes path,
@@ -56,6 +66,9 @@ struct watch_counts {
 void watch_count(const struct watch_table *table, struct watch_counts *counts);
 /* Paths that one watcher watches, in whatever modes (for the limit per connection). */
 uint64_t watch_count_of(const struct watch_table *table, uint32_t watcher);
+/* What counts against the limits. */
+uint64_t watch_bytes(const struct watch_table *table);
+uint64_t watch_bytes_of(const struct watch_table *table, uint32_t watcher);
 /* Every (watcher, path) pair of the data table (wchc, wchp), grouped by path. */
 void watch_visit(const struct watch_table *table,
                  void (*visit)(void *context, struct mk_bytes path, uint32_t watcher),

@@ -16,7 +16,9 @@
 #define MODES_CHILD_TABLE (MODE_BIT(WATCH_CHILD) | MODE_BIT(WATCH_PERSISTENT))
 #define MODES_ALL (MODES_DATA_TABLE | MODES_CHILD_TABLE)
 
-#define LENGTH_LONG 255u
+/* What a watch, and a path's record, take with their place in an index. */
+#define WATCH_ENTRY_BYTES 40u
+#define PATH_ENTRY_BYTES 40u
 
 /* Numbers are slab numbers; 0 is none. */
 struct watch {
@@ -36,7 +38,8 @@ struct watched_path {
     uint32_t recursive; /* watches with, and without, mode WATCH_RECURSIVE */
     uint32_t plain;
     uint32_t data_count; /* watches of the data table */
-    uint8_t *text;       /* length (1 byte, or 255 and 4 more), bytes */
+    uint32_t length;     /* of the path */
+    uint8_t *text;
 };
 
 struct watcher {
@@ -46,6 +49,7 @@ struct watcher {
     uint32_t count;
     uint32_t data_count; /* watches of the data table */
     uint64_t told;       /* stamp of the last trigger that told it something */
+    uint64_t bytes;      /* of its watches: an entry and a path each */
 };
 
 struct watch_table {
@@ -63,6 +67,8 @@ struct watch_table {
     uint64_t child_watches;
     uint64_t recursive_watches;
     uint64_t data_paths, data_watchers; /* with at least one watch of the data table */
+    uint64_t bytes;                     /* of all watches, and of each path once */
+    uint64_t watcher_bytes_max, bytes_max;
 };
 
 static inline struct watch *watch_at(const struct watch_table *table, uint32_t number)

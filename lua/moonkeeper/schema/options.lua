@@ -213,7 +213,21 @@ M.sections = {
       name = "watches_per_connection_max", type = "integer",
       c = "replica.watches_per_connection_max",
       default = 1000000, min = 1, max = INT32_MAX, unit = "watches",
-      doc = "How many watches one connection may have.",
+      doc = "How many watches one connection may have; one that has more is closed.",
+    },
+    {
+      name = "watch_bytes_per_connection_max", type = "integer",
+      c = "replica.watch_bytes_per_connection_max",
+      default = 128 * MIB, min = 4 * KIB, max = SIZE_MAX, unit = "bytes",
+      doc = "How much memory the watches of one connection may take: 40 bytes and the path for " ..
+        "each. A request to watch more is refused with BadArguments (-8); setWatches, which " ..
+        "clients send after a reconnect, closes the connection.",
+    },
+    {
+      name = "watch_bytes_total_max", type = "integer", c = "replica.watch_bytes_total_max",
+      default = 512 * MIB, min = 4 * KIB, max = SIZE_MAX, unit = "bytes",
+      doc = "How much memory the watches of all connections may take; a path that many watch " ..
+        "counts once here. At the limit the same happens.",
     },
     {
       name = "stop_timeout_ms", type = "integer", c = "stop_timeout_ms",

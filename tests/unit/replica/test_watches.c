@@ -371,6 +371,95 @@ static void test_watches_limit_cannot_be_passed_by(void **state)
     assert_ended(world, 0);
 }
 
+/* Every way to leave a watch is refused beyond the limit, and leaves none. */
+static void test_watch_bytes_of_a_connection(void **state)
+{
+    struct world *world = *state;
+    world->options.watch_bytes_per_connection_max = 42 + 43;
+    world_start(world);
+    session_open(world, 0);
+    session_open(world, 1);
+    create(world, 0, "/a", 0);
+    create(world, 0, "/bb", 0);
+    create(world, 0, "/n", 0);
+    expect_data(world, 0, send_get(world, 0, "/a", true), "x");
+    expect_reply(world, 0, send_exists(world, 0, "/no", true), MK_ERR_NO_NODE);
+    expect_reply(world, 0, send_exists(world, 0, "/n", true), MK_ERR_BAD_ARGUMENTS);
+    expect_end_of_body(world);
+    expect_reply(world, 0, send_exists(world, 0, "/missing", true), MK_ERR_BAD_ARGUMENTS);
+    expect_reply(world, 0, send_get(world, 0, "/bb", true), MK_ERR_BAD_ARGUMENTS);
+    expect_end_of_body(world);
+    expect_reply(world, 0, send_children(world, 0, "/bb", true), MK_ERR_BAD_ARGUMENTS);
+    expect_reply(world, 0, send_add_watch(world, 0, "/bb", 1), MK_ERR_BAD_ARGUMENTS);
+    assert_int_equal(watch_count_of(replica_watches(world->replica), 0), 2);
+    expect_data(world, 0, send_get(world, 0, "/bb", false), "x");
+    expect_data(world, 0, send_get(world, 0, "/a", true), "x"); /* not one more */
+    expect_reply(world, 0, send_add_watch(world, 0, "/a", 1), 0);
+    expect_data(world, 1, send_get(world, 1, "/bb", true), "x"); /* others are not concerned */
+    assert_int_equal(replica_stats(world->replica)->counters[COUNTER_WATCHES_REFUSED], 5);
+    assert_open(world, 0);
+}
+
+static void test_watch_bytes_in_total(void **state)
+{
+    struct world *world = *state;
+    world->options.watch_bytes_total_max = 82 + 40;
+    world_start(world);
+    session_open(world, 0);
+    session_open(world, 1);
+    create(world, 0, "/a", 0);
+    expect_data(world, 0, send_get(world, 0, "/a", true), "x");
+    expect_reply(world, 1, send_exists(world, 1, "/b", true), MK_ERR_BAD_ARGUMENTS);
+    expect_data(world, 1, send_get(world, 1, "/a", true), "x"); /* the path is there already */
+    expect_reply(world, 0, send_exists(world, 0, "/b", true), MK_ERR_BAD_ARGUMENTS);
+    int32_t write = send_set(world, 0, "/a", "y", -1); /* fires both: there is room again */
+    expect_event(world, 0, MK_EVENT_NODE_DATA_CHANGED, "/a");
+    expect_reply(world, 0, write, 0);
+    expect_event(world, 1, MK_EVENT_NODE_DATA_CHANGED, "/a");
+    expect_reply(world, 1, send_exists(world, 1, "/b", true), MK_ERR_NO_NODE);
+}
+
+/* setWatches cannot be refused: its clients do not look at the answer. */
+static void test_watch_bytes_of_set_watches(void **state)
+{
+    struct world *world = *state;
+    world->options.watch_bytes_per_connection_max = 2 * 42;
+    world_start(world);
+    struct mk_bytes paths[] = {text("/x"), text("/y"), text("/z")};
+    struct mk_bytes_vector two = {2, paths}, three = {3, paths};
+    session_open(world, 1);
+    create(world, 1, "/seen", 0);
+    const struct mk_set_watches2 requests[] = {
+        {.exist_watches = three},
+        {.persistent_watches = three},
+        {.persistent_recursive_watches = three},
+        {.exist_watches = two, .persistent_watches = three},
+    };
+    for (size_t i = 0; i < MK_ARRAY_LENGTH(requests); i++) {
+        session_open(world, 0);
+        send_set_watches2(world, 0, &requests[i]);
+        assert_ended(world, 0);
+        assert_int_equal(watch_bytes(replica_watches(world->replica)), 0);
+    }
+    struct mk_bytes root = text("/"), seen = text("/seen");
+    session_open(world, 0);
+    send_set_watches2(world, 0,
+                      &(struct mk_set_watches2){.relative_zxid = INT64_MAX,
+                                                .exist_watches = two,
+                                                .data_watches = {1, &root}});
+    assert_ended(world, 0);
+    session_open(world, 0);
+    send_set_watches2(world, 0,
+                      &(struct mk_set_watches2){.relative_zxid = INT64_MAX,
+                                                .exist_watches = two,
+                                                .child_watches = {1, &seen}});
+    assert_ended(world, 0);
+    session_open(world, 0);
+    int32_t xid = send_set_watches2(world, 0, &(struct mk_set_watches2){.exist_watches = two});
+    expect_reply(world, 0, xid, 0);
+    assert_open(world, 0);
+}
+
 #define STARTED(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
 #define PREPARED(test) cmocka_unit_test_setup_teardown(test, world_prepare, world_teardown)
 
@@ -394,6 +483,9 @@ int main(void)
         STARTED(test_gone_after_disconnect),
         PREPARED(test_watches_limit),
         PREPARED(test_watches_limit_cannot_be_passed_by),
+        PREPARED(test_watch_bytes_of_a_connection),
+        PREPARED(test_watch_bytes_in_total),
+        PREPARED(test_watch_bytes_of_set_watches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

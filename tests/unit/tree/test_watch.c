@@ -220,6 +220,45 @@ static void test_odd_paths(void **state)
     watch_table_free(table);
 }
 
+/* A watch is charged 40 bytes and its path; of all, a watched path 40 bytes and itself, once. */
+static void test_limits(void **state)
+{
+    (void)state;
+    struct watch_table *table = watch_table_new(1);
+    watch_limit(table, 100, 300);
+    assert_int_equal(watch_add(table, 1, text("/0123456789"), WATCH_DATA), WATCH_ADDED);
+    assert_int_equal(watch_bytes_of(table, 1), 51);
+    assert_int_equal(watch_bytes(table), 91);
+    assert_int_equal(watch_add(table, 1, text("/12345678"), WATCH_DATA), WATCH_ADDED); /* full */
+    assert_int_equal(watch_bytes_of(table, 1), 100);
+    assert_int_equal(watch_add(table, 1, text("/"), WATCH_DATA), WATCH_WATCHER_IS_FULL);
+    assert_int_equal(watch_count_of(table, 1), 2);
+    assert_false(watch_has(table, 1, text("/"), MK_WATCHER_ANY));
+    /* what is watched already takes nothing more */
+    assert_int_equal(watch_add(table, 1, text("/12345678"), WATCH_DATA), WATCH_ADDED);
+    assert_int_equal(watch_add(table, 1, text("/12345678"), WATCH_RECURSIVE), WATCH_ADDED);
+    assert_int_equal(watch_bytes_of(table, 1), 100);
+    assert_int_equal(watch_bytes(table), 91 + 89);
+    assert_int_equal(watch_add(table, 2, text("/12345678"), WATCH_CHILD), WATCH_ADDED);
+    assert_int_equal(watch_bytes(table), 220); /* the path is there already */
+    assert_int_equal(watch_add(table, 3, text("/"), WATCH_CHILD), WATCH_TABLE_IS_FULL);
+    struct watch_counts counts;
+    watch_count(table, &counts); /* a refusal leaves no path and no watcher */
+    assert_int_equal(counts.paths, 2);
+    assert_int_equal(counts.watchers, 2);
+    assert_int_equal(watch_add(table, 3, text("/12345678"), WATCH_CHILD), WATCH_ADDED);
+
+    assert_true(watch_remove(table, 1, text("/12345678"), MK_WATCHER_ANY));
+    assert_int_equal(watch_bytes_of(table, 1), 51);
+    assert_trigger(table, CHANGED, "/0123456789", "1:3:/0123456789 ");
+    assert_int_equal(watch_bytes_of(table, 1), 0);
+    assert_int_equal(watch_add(table, 1, text("/"), WATCH_CHILD), WATCH_ADDED);
+    for (uint32_t watcher = 1; watcher <= 3; watcher++)
+        watch_forget(table, watcher);
+    assert_int_equal(watch_bytes(table), 0);
+    watch_table_free(table);
+}
+
 /* --- against a model --------------------------------------------------------------------- */
 
 #define WATCHERS 4
@@ -310,14 +349,16 @@ static void collect(void *context, uint32_t watcher, int32_t type, struct mk_byt
 static void compare_figures(const struct watch_table *table, const struct model *model)
 {
     struct watch_counts expected = {0};
+    uint64_t bytes_total = 0;
     for (int w = 0; w < WATCHERS; w++) {
-        uint64_t count = 0;
+        uint64_t count = 0, bytes = 0;
         bool has_data = false;
         for (int p = 0; p < PATHS; p++) {
             unsigned modes = model->modes[w][p];
             has_data |= (modes & ~(1u << WATCH_CHILD)) != 0;
             unsigned child = 1u << WATCH_CHILD | 1u << WATCH_PERSISTENT;
             count += modes != 0;
+            bytes += modes ? 40 + strlen(paths[p]) : 0;
             expected.child_watches += (modes & child) != 0;
             expected.data_watches += (modes & ~(1u << WATCH_CHILD)) != 0;
             static const int32_t types[] = {2, 1, 4, 5}; /* by enum watch_mode */
@@ -326,6 +367,8 @@ static void compare_figures(const struct watch_table *table, const struct model 
                                  modes >> mode & 1);
         }
         assert_int_equal(watch_count_of(table, (uint32_t)w), count);
+        assert_int_equal(watch_bytes_of(table, (uint32_t)w), bytes);
+        bytes_total += 40 * count;
         expected.watchers += count > 0;
         expected.data_watchers += has_data;
     }
@@ -336,12 +379,14 @@ static void compare_figures(const struct watch_table *table, const struct model 
             has_data |= (model->modes[w][p] & ~(1u << WATCH_CHILD)) != 0;
         }
         expected.paths += watched;
+        bytes_total += watched ? 40 + strlen(paths[p]) : 0;
         expected.data_paths += has_data;
     }
     expected.watches = expected.data_watches + expected.child_watches;
     struct watch_counts counts;
     watch_count(table, &counts);
     assert_memory_equal(&counts, &expected, sizeof counts);
+    assert_int_equal(watch_bytes(table), bytes_total);
 }
 
 static void random_step(struct watch_table *table, struct model *model, struct mk_rand *rand)
@@ -408,7 +453,7 @@ int main(void)
         cmocka_unit_test(test_persistent),    cmocka_unit_test(test_recursive),
         cmocka_unit_test(test_modes_coexist), cmocka_unit_test(test_remove_by_type),
         cmocka_unit_test(test_figures),       cmocka_unit_test(test_odd_paths),
-        cmocka_unit_test(test_model),
+        cmocka_unit_test(test_limits),        cmocka_unit_test(test_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
