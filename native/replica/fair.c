@@ -2,7 +2,8 @@
 /* No connection holds the loop: its requests are counted by what they cost, and when it had its
  * share it is paused and waits in a list until the host's next turn. Others are served between.
  * The cost is counted in bytes, not in time, so that a run repeats itself exactly. Order within a
- * connection is that of any pause: what it sent stays where it is. */
+ * connection is that of any pause: what it sent stays where it is. What a connection leaves behind
+ * at its end is taken apart in slices as well. */
 #include "replica/replica_int.h"
 
 void fair_wait(struct replica *replica, struct connection *connection)
@@ -50,4 +51,14 @@ void fair_continue(struct replica *replica)
         if (connection == last)
             break; /* those behind it had their share in this step */
     }
+}
+
+bool fair_is_due(const struct replica *replica)
+{
+    return replica->turn_first || watch_sweep_is_due(replica->watches);
+}
+
+void fair_sweep(struct replica *replica)
+{
+    watch_sweep(replica->watches, replica->options.continue_cost_max / OP_STEP_BYTES);
 }

@@ -330,6 +330,7 @@ static void dispatch(struct replica *replica, const struct replica_event *event)
     case REPLICA_CONTINUE:
         commit_continue(replica);
         fair_continue(replica);
+        fair_sweep(replica);
         break;
     case REPLICA_STOP:
         replica->stopping = true;
@@ -345,7 +346,7 @@ void replica_step(struct replica *replica, const struct replica_event *event,
     dispatch(replica, event);
     mk_arena_reset(&replica->arena);
     set_deadline(replica);
-    update->again = replica->turn_first || commit_is_due(replica);
+    update->again = fair_is_due(replica) || commit_is_due(replica);
     replica->update = NULL;
 }
 

@@ -12,7 +12,8 @@
  *   3. call again with REPLICA_TICK at update.deadline_ms at the latest, and with
  *      REPLICA_CONTINUE in its next turn while update.again is set: once in a turn, and after it
  *      has looked for other events.
- * Work that takes long is cut up: what became durable is applied in several turns if it is much.
+ * Work that takes long is cut up: what became durable is applied in several turns if it is much,
+ * and the watches of a connection that ended are dropped in several.
  * There is no order between the parts of an update: whatever must wait for the disk is
  * produced only by the step that is told REPLICA_DURABLE, or a later one.
  *

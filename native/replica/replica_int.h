@@ -253,6 +253,10 @@ static inline bool fair_is_spent(const struct replica *replica, const struct con
 void fair_wait(struct replica *replica, struct connection *connection);
 void fair_forget(struct replica *replica, struct connection *connection);
 void fair_continue(struct replica *replica);
+/* Drops some watches of connections that have ended. */
+void fair_sweep(struct replica *replica);
+/* There is something to go on with. */
+bool fair_is_due(const struct replica *replica);
 
 /* scout.c */
 /* Fetches what the next frames will look up; returns how many frames that covers (SIZE_MAX: there

@@ -140,7 +140,7 @@ void replica_session_visit(const struct replica *replica,
     session_visit_all(replica, visit_session, &state);
 }
 
-const struct watch_table *replica_watches(const struct replica *replica)
+struct watch_table *replica_watches(const struct replica *replica)
 {
     return replica->watches;
 }

@@ -67,7 +67,7 @@ void replica_session_visit(const struct replica *replica,
                            void (*visit)(void *context, int64_t session_id, int32_t timeout_ms,
                                          int64_t expires_now_ms),
                            void *context);
-const struct watch_table *replica_watches(const struct replica *replica);
+struct watch_table *replica_watches(const struct replica *replica);
 /* The session of a watcher (a connection number); 0 when it has none. */
 int64_t replica_watcher_session(const struct replica *replica, uint32_t watcher);
 /* The last digests: one per 128 transactions, newest last (word `hash`). */

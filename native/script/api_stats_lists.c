@@ -290,7 +290,10 @@ static int next_watch(lua_State *L)
 static int watches(lua_State *L)
 {
     struct listing *listing = listing_push(L, stats_check(L));
-    watch_visit(replica_watches(replica_of(listing)), add_watch, listing);
+    struct watch_walk walk;
+    watch_walk_begin(&walk, replica_watches(replica_of(listing)), WATCHES_BY_PATH);
+    watch_walk_next(&walk, UINT32_MAX, add_watch, listing);
+    watch_walk_end(&walk);
     return push_iterator(L, next_watch);
 }
 

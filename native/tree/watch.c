@@ -77,11 +77,6 @@ void watch_limit(struct watch_table *table, uint64_t watcher_bytes_max, uint64_t
 
 /* --- paths and watchers ------------------------------------------------------------------ */
 
-static struct mk_bytes path_text(const struct watched_path *path)
-{
-    return (struct mk_bytes){path->text, (int32_t)path->length};
-}
-
 static size_t text_size(size_t length)
 {
     return MK_MAX(length, (size_t)1);
@@ -157,7 +152,7 @@ static uint32_t add_watcher(struct watch_table *table, uint32_t number)
 void watch_drop_watcher_if_unused(struct watch_table *table, uint32_t number)
 {
     struct watcher *watcher = watcher_at(table, number);
-    if (watcher->first)
+    if (watcher->first || watcher->gone)
         return;
     table_remove(&table->watcher_index, hash_watcher(table, watcher->number), number, watcher_entry,
                  table);
@@ -223,6 +218,8 @@ static void unlink_from_watcher(struct watch_table *table, uint32_t number)
 {
     struct watch *watch = watch_at(table, number);
     struct watcher *watcher = watcher_at(table, watch->watcher);
+    if (table->walks)
+        watch_walks_leave(table, number);
     if (watch->watcher_previous)
         watch_at(table, watch->watcher_previous)->watcher_next = watch->watcher_next;
     else
@@ -375,14 +372,40 @@ bool watch_remove(struct watch_table *table, uint32_t watcher, struct mk_bytes p
     return true;
 }
 
+/* Out of the index, so that another client may come under the same number. */
 void watch_forget(struct watch_table *table, uint32_t watcher)
 {
     uint32_t number = find_watcher(table, watcher);
     if (!number)
         return;
-    while (watcher_at(table, number)->first)
-        watch_set_modes(table, watcher_at(table, number)->first, 0);
-    watch_drop_watcher_if_unused(table, number);
+    struct watcher *entry = watcher_at(table, number);
+    table_remove(&table->watcher_index, hash_watcher(table, watcher), number, watcher_entry, table);
+    watch_walks_leave_watcher(table, number);
+    entry->gone = true;
+    entry->hash_next = table->gone_first;
+    table->gone_first = number;
+}
+
+bool watch_sweep(struct watch_table *table, uint64_t steps_max)
+{
+    uint64_t steps = 0;
+    while (table->gone_first && steps < steps_max) {
+        uint32_t number = table->gone_first;
+        const struct watcher *watcher = watcher_at(table, number);
+        for (; watcher->first && steps < steps_max; steps++)
+            watch_set_modes(table, watcher->first, 0);
+        if (watcher->first)
+            break;
+        table->gone_first = watcher->hash_next;
+        slab_free(&table->watchers, number);
+        steps++;
+    }
+    return table->gone_first != 0;
+}
+
+bool watch_sweep_is_due(const struct watch_table *table)
+{
+    return table->gone_first != 0;
 }
 
 void watch_table_free(struct watch_table *table)
@@ -437,29 +460,4 @@ uint64_t watch_bytes_of(const struct watch_table *table, uint32_t watcher)
 {
     uint32_t number = find_watcher(table, watcher);
     return number ? watcher_at(table, number)->bytes : 0;
-}
-
-static void visit_list(const struct watch_table *table, uint32_t first, struct mk_bytes path,
-                       void (*visit)(void *context, struct mk_bytes path, uint32_t watcher),
-                       void *context)
-{
-    for (uint32_t number = first; number; number = watch_at(table, number)->path_next) {
-        const struct watch *watch = watch_at(table, number);
-        if (watch->modes & MODES_DATA_TABLE)
-            visit(context, path, watcher_at(table, watch->watcher)->number);
-    }
-}
-
-void watch_visit(const struct watch_table *table,
-                 void (*visit)(void *context, struct mk_bytes path, uint32_t watcher),
-                 void *context)
-{
-    for (uint32_t bucket = 0; bucket < table_bucket_count(&table->path_index); bucket++) {
-        uint32_t number = *table_bucket(&table->path_index, bucket);
-        for (; number; number = path_at(table, number)->hash_next) {
-            const struct watched_path *path = path_at(table, number);
-            visit_list(table, path->recursive, path_text(path), visit, context);
-            visit_list(table, path->plain, path_text(path), visit, context);
-        }
-    }
 }

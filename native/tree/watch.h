@@ -2,7 +2,7 @@
 /* Watches: one-shot (data and child), persistent, persistent-recursive. A change goes in, the
  * watchers to be told come out. A watcher is the small number of a connection. All modes of
  * one watcher coexist on one path (as 3.9). A recursive watch costs O(depth) a change; a
- * million watches fit in 100 MB; a connection's watches are dropped in O(their number).
+ * million watches fit in 100 MB; a connection's watches are dropped in O(their number), in slices.
  * Rules: client-protocol reference, section 6. */
 #ifndef TREE_WATCH_H
 #define TREE_WATCH_H
@@ -39,8 +39,12 @@ enum watch_refusal watch_add(struct watch_table *table, uint32_t watcher, struct
 bool watch_has(const struct watch_table *table, uint32_t watcher, struct mk_bytes path,
                int32_t type);
 bool watch_remove(struct watch_table *table, uint32_t watcher, struct mk_bytes path, int32_t type);
-/* The connection is gone. */
+/* The connection is gone, and told of nothing any more; its number may come again at once. Its
+ * watches are in the table (and in all figures) until watch_sweep, which drops so many in a call
+ * and returns true while there are more. */
 void watch_forget(struct watch_table *table, uint32_t watcher);
+bool watch_sweep(struct watch_table *table, uint64_t steps_max);
+bool watch_sweep_is_due(const struct watch_table *table);
 
 /* One event for one watcher. `path` is the event's path (for children changed the parent),
  * `on_parent` tells that it is the parent's ACL that decides. The callback must not change
@@ -69,9 +73,26 @@ uint64_t watch_count_of(const struct watch_table *table, uint32_t watcher);
 /* What counts against the limits. */
 uint64_t watch_bytes(const struct watch_table *table);
 uint64_t watch_bytes_of(const struct watch_table *table, uint32_t watcher);
-/* Every (watcher, path) pair of the data table (wchc, wchp), grouped by path. */
-void watch_visit(const struct watch_table *table,
-                 void (*visit)(void *context, struct mk_bytes path, uint32_t watcher),
-                 void *context);
+/* A walk over every (watcher, path) pair of the data table (wchc, wchp), in slices between which
+ * the table may change: a pair that is there from begin to end is visited once; one that comes or
+ * goes meanwhile may be, if it is there then. */
+enum watch_order { WATCHES_BY_PATH, WATCHES_BY_WATCHER };
+
+struct watch_walk {
+    struct watch_table *table; /* NULL: not begun, or ended */
+    enum watch_order order;
+    uint32_t at, end;        /* number of the path or watcher at hand; the first not to look at */
+    uint32_t watch;          /* by watcher: the next of the one at hand */
+    struct watch_walk *next; /* of those that go on in this table */
+};
+
+void watch_walk_begin(struct watch_walk *walk, struct watch_table *table, enum watch_order order);
+/* About `steps_max` entries, visited or not (the watchers of one path are visited together). The
+ * callback must not change the table. False when that was all: then the walk has ended. */
+bool watch_walk_next(struct watch_walk *walk, uint32_t steps_max,
+                     void (*visit)(void *context, struct mk_bytes path, uint32_t watcher),
+                     void *context);
+/* Before the table is freed; a second end does nothing. */
+void watch_walk_end(struct watch_walk *walk);
 
 #endif

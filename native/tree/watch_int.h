@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How watches lie in memory: shared by watch.c (the table) and watch_trigger.c (events).
- * Included by these two only. */
+/* How watches lie in memory: shared by watch.c (the table), watch_trigger.c (events) and
+ * watch_walk.c (lists). Included by these only. */
 #ifndef TREE_WATCH_INT_H
 #define TREE_WATCH_INT_H
 
@@ -48,6 +48,7 @@ struct watcher {
     uint32_t first;
     uint32_t count;
     uint32_t data_count; /* watches of the data table */
+    bool gone;           /* forgotten: out of the index, in the list of those to be swept */
     uint64_t told;       /* stamp of the last trigger that told it something */
     uint64_t bytes;      /* of its watches: an entry and a path each */
 };
@@ -69,6 +70,8 @@ struct watch_table {
     uint64_t data_paths, data_watchers; /* with at least one watch of the data table */
     uint64_t bytes;                     /* of all watches, and of each path once */
     uint64_t watcher_bytes_max, bytes_max;
+    uint32_t gone_first;      /* watchers to be swept, linked by hash_next */
+    struct watch_walk *walks; /* that go on */
 };
 
 static inline struct watch *watch_at(const struct watch_table *table, uint32_t number)
@@ -84,6 +87,11 @@ static inline struct watched_path *path_at(const struct watch_table *table, uint
 static inline struct watcher *watcher_at(const struct watch_table *table, uint32_t number)
 {
     return slab_at(&table->watchers, number);
+}
+
+static inline struct mk_bytes path_text(const struct watched_path *path)
+{
+    return (struct mk_bytes){path->text, (int32_t)path->length};
 }
 
 /* Goes over a path component by component. After each step `hash` and `length` are those of
@@ -127,5 +135,9 @@ uint32_t watch_hash_path(const struct watch_table *table, struct mk_bytes path);
  * the last there. The watcher's record stays. */
 void watch_set_modes(struct watch_table *table, uint32_t number, uint32_t modes);
 void watch_drop_watcher_if_unused(struct watch_table *table, uint32_t number);
+/* No walk may stand on a watch that is about to leave its watcher's list, or on any of a watcher
+ * that is gone. */
+void watch_walks_leave(struct watch_table *table, uint32_t number);
+void watch_walks_leave_watcher(struct watch_table *table, uint32_t number);
 
 #endif

@@ -27,7 +27,7 @@ static void trigger_list(const struct trigger *trigger, uint32_t first)
         if (watch->modes & trigger->modes) {
             uint32_t watcher_number = watch->watcher;
             struct watcher *watcher = watcher_at(table, watcher_number);
-            if (watcher->told != table->stamp) {
+            if (watcher->told != table->stamp && !watcher->gone) {
                 watcher->told = table->stamp;
                 trigger->deliver(trigger->context, watcher->number, trigger->event_type,
                                  trigger->path, trigger->on_parent);

@@ -502,6 +502,8 @@ static void heal(struct host *host)
             step_simple(host, REPLICA_DISCONNECT, i);
         forget_peer(&host->peers[i]);
     }
+    while (host->update.again)
+        step_simple(host, REPLICA_CONTINUE, 0);
     struct watch_counts counts;
     watch_count(replica_watches(host->replica), &counts);
     MK_ASSERT(counts.watches == 0 && counts.watchers == 0);

@@ -286,6 +286,8 @@ class Connection:
     def __init__(self, port, keep_frames=False):
         self.socket = socket.create_connection(("127.0.0.1", port), 10)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.poll = select.poll()  # select cannot take more than 1024 descriptors
+        self.poll.register(self.socket, select.POLLIN)
         self.input = bytearray()
         self.closed = False
         self.frames = [] if keep_frames else None
@@ -321,8 +323,7 @@ class Connection:
                     return frame
             if self.closed:
                 return EOF
-            ready = select.select([self.socket], [], [], max(0, deadline - time.monotonic()))[0]
-            if not ready:
+            if not self.poll.poll(max(0, deadline - time.monotonic()) * 1000):
                 return SILENCE
             try:
                 chunk = self.socket.recv(1 << 18)

@@ -44,6 +44,7 @@ SUITES = {
     "garbage": (served("garbage.py", ("--megabytes", "32"), ("--megabytes", "4")), 600),
     "fair": (served("fair.py", ("--seconds", "2"), ("--seconds", "0.5", "--children", "20000")),
              300),
+    "huge": (served("huge.py", ("--seconds", "1"), ("--seconds", "0.5", "--size", "0.1")), 300),
     "kazoo": (served("kazoo_suite.py", (), ("--only", "TestClient::test_create")), 900),
 }
 

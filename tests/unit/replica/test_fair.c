@@ -217,6 +217,38 @@ static void test_one_that_waits_may_go(void **state)
     assert_false(world->update.again);
 }
 
+/* The watches of a connection that has ended are dropped a few at a time, and tell nobody. */
+static void test_watches_go_in_slices(void **state)
+{
+    struct world *world = *state;
+    enum { WATCHES = 2000, SLICE = 2 * SHARE / OP_STEP_BYTES };
+    session_open(world, 1);
+    for (int i = 0; i < WATCHES; i++) {
+        char path[32];
+        snprintf(path, sizeof path, "/w-%d", i);
+        expect_reply(world, 1, send_add_watch(world, 1, path, 0), 0);
+    }
+    world->hold = true;
+    send_create(world, 0, "/w-1999", "x", 0);
+    struct watch_counts counts;
+    step_simple(world, REPLICA_DISCONNECT, 1);
+    watch_count(replica_watches(world->replica), &counts);
+    assert_int_equal(counts.data_watches, WATCHES);
+    step_simple(world, REPLICA_CONNECT, 1); /* another one */
+    world->durable_zxid = world_last_logged(world);
+    world_step(world,
+               &(struct replica_event){.type = REPLICA_DURABLE, .zxid = world->durable_zxid});
+    assert_int_equal(replica_link(world->replica, 1)->output.length, 0);
+    uint64_t before = WATCHES;
+    while (world->update.again) {
+        step_simple(world, REPLICA_CONTINUE, 0);
+        watch_count(replica_watches(world->replica), &counts);
+        assert_true(before - counts.data_watches <= SLICE);
+        before = counts.data_watches;
+    }
+    assert_int_equal(counts.watches + counts.paths + counts.watchers, 0);
+}
+
 /* What was taken in before the stop is answered, though it takes some turns. */
 static void test_stop_waits_for_what_waits(void **state)
 {
@@ -245,10 +277,10 @@ static void test_stop_waits_for_what_waits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_a_deep_pipeline_waits),     TEST(test_a_queue_behind_a_write_waits),
-        TEST(test_many_take_turns),           TEST(test_walking_counts),
-        TEST(test_commits_take_turns),        TEST(test_one_that_waits_may_go),
-        TEST(test_stop_waits_for_what_waits),
+        TEST(test_a_deep_pipeline_waits), TEST(test_a_queue_behind_a_write_waits),
+        TEST(test_many_take_turns),       TEST(test_walking_counts),
+        TEST(test_commits_take_turns),    TEST(test_one_that_waits_may_go),
+        TEST(test_watches_go_in_slices),  TEST(test_stop_waits_for_what_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -184,15 +184,52 @@ static void test_figures(void **state)
     assert_int_equal(watch_count_of(table, 1), 2);
     assert_int_equal(watch_count_of(table, 3), 0);
     struct events events = {""};
-    watch_visit(table, visit, &events);
+    struct watch_walk walk;
+    watch_walk_begin(&walk, table, WATCHES_BY_PATH);
+    assert_false(watch_walk_next(&walk, UINT32_MAX, visit, &events));
     assert_string_equal(events.text, "2:0:/a 1:0:/a ");
     watch_forget(table, 1);
     watch_forget(table, 1);
+    assert_true(watch_sweep_is_due(table));
+    assert_false(watch_sweep(table, UINT64_MAX));
     watch_count(table, &counts);
     assert_int_equal(counts.watchers, 1);
     assert_int_equal(counts.paths, 1);
     watch_forget(table, 2);
     watch_table_free(table);
+}
+
+/* What is not swept yet is as good as gone: nobody is told, neither the one that went nor the one
+ * that came under its number. */
+static void test_forgotten_in_slices(void **state)
+{
+    (void)state;
+    struct watch_table *table = watch_table_new(1);
+    watch_add(table, 1, text("/a"), WATCH_DATA);
+    watch_add(table, 1, text("/b"), WATCH_PERSISTENT);
+    watch_add(table, 1, text("/c"), WATCH_RECURSIVE);
+    watch_forget(table, 1);
+    assert_false(watch_has(table, 1, text("/b"), MK_WATCHER_ANY));
+    assert_int_equal(watch_count_of(table, 1), 0);
+    watch_add(table, 1, text("/d"), WATCH_DATA);
+    watch_add(table, 1, text("/b"), WATCH_DATA);
+    assert_int_equal(watch_count_of(table, 1), 2);
+    assert_trigger(table, CHANGED, "/a", ""); /* used up all the same */
+    assert_trigger(table, CHANGED, "/b", "1:3:/b ");
+    assert_trigger(table, CHANGED, "/b", "");
+    assert_trigger(table, CREATED, "/c/x", "");
+    assert_true(watch_sweep(table, 1));  /* one of the two that are left */
+    assert_false(watch_sweep(table, 1)); /* with its owner */
+    struct watch_counts counts;
+    watch_count(table, &counts);
+    assert_int_equal(counts.watchers, 1);
+    assert_int_equal(counts.watches, 1);
+    assert_int_equal(counts.paths, 1);
+    assert_trigger(table, CHANGED, "/d", "1:3:/d ");
+    watch_forget(table, 1); /* without any left */
+    watch_add(table, 2, text("/e"), WATCH_DATA);
+    watch_forget(table, 2);
+    watch_table_free(table); /* in the middle of it */
 }
 
 static void test_odd_paths(void **state)
@@ -417,6 +454,7 @@ static void random_step(struct watch_table *table, struct model *model, struct m
             watch_forget(table, watcher);
             memset(model->modes[watcher], 0, sizeof model->modes[watcher]);
         }
+        watch_sweep(table, mk_rand_below(rand, 3));
         break;
     default: {
         int32_t type = 1 + (int32_t)mk_rand_below(rand, 3);
@@ -440,8 +478,11 @@ static void test_model(void **state)
         mk_rand_init(&rand, seed);
         for (int i = 0; i < 2000; i++) {
             random_step(table, &model, &rand);
-            compare_figures(table, &model);
+            if (!watch_sweep_is_due(table))
+                compare_figures(table, &model);
         }
+        watch_sweep(table, UINT64_MAX);
+        compare_figures(table, &model);
         watch_table_free(table);
     }
 }
@@ -449,11 +490,17 @@ static void test_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_shot),      cmocka_unit_test(test_delete_is_told_once),
-        cmocka_unit_test(test_persistent),    cmocka_unit_test(test_recursive),
-        cmocka_unit_test(test_modes_coexist), cmocka_unit_test(test_remove_by_type),
-        cmocka_unit_test(test_figures),       cmocka_unit_test(test_odd_paths),
-        cmocka_unit_test(test_limits),        cmocka_unit_test(test_model),
+        cmocka_unit_test(test_one_shot),
+        cmocka_unit_test(test_delete_is_told_once),
+        cmocka_unit_test(test_persistent),
+        cmocka_unit_test(test_recursive),
+        cmocka_unit_test(test_modes_coexist),
+        cmocka_unit_test(test_remove_by_type),
+        cmocka_unit_test(test_figures),
+        cmocka_unit_test(test_odd_paths),
+        cmocka_unit_test(test_forgotten_in_slices),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
