@@ -33,7 +33,7 @@ static struct mk_bytes path_of(int number, char text[32])
 static void visit(void *context, struct mk_bytes path, uint32_t watcher)
 {
     struct visit *visit = context;
-    int number = atoi((const char *)path.data + 3);
+    int number = (int)strtol((const char *)path.data + 3, NULL, 10);
     assert_true(watcher < WATCHERS && number < PATHS);
     assert_true(visit->model->has[watcher][number]);
     visit->model->visited[visit->walk][watcher][number]++;
@@ -137,7 +137,7 @@ static void test_random(void **state)
 static void check_group(void *context, struct mk_bytes path, uint32_t watcher)
 {
     struct visit *group = context;
-    int number = atoi((const char *)path.data + 3);
+    int number = (int)strtol((const char *)path.data + 3, NULL, 10);
     if (group->order == WATCHES_BY_WATCHER && watcher != group->watcher) {
         assert_true(group->walk++ < WATCHERS); /* each begins once */
         group->watcher = watcher;
