@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Keeps repeated log lines from filling a disk: of one kind of line the first few of an interval
  * are written, the others only counted, and the count is told once. Time is an argument, so a
- * run repeats itself exactly. Used by replica/ for lines that strangers can cause. */
+ * run repeats itself exactly. Used by replica/ and server/ for lines that strangers
+ * can cause. */
 #ifndef MK_BASE_QUIET_H
 #define MK_BASE_QUIET_H
 

@@ -34,6 +34,14 @@ struct unsent {
 
 static void on_chores(uv_timer_t *timer);
 
+void chores_start(struct clients *clients)
+{
+    if (clients->chores_running)
+        return;
+    clients->chores_running = true;
+    uv_timer_start(&clients->chores, on_chores, CHORES_EVERY_MS, CHORES_EVERY_MS);
+}
+
 static void chores_add(struct clients *clients, struct connection **list,
                        struct connection *connection)
 {
@@ -42,10 +50,7 @@ static void chores_add(struct clients *clients, struct connection **list,
     if (*list)
         (*list)->chore_previous = connection;
     *list = connection;
-    if (!clients->chores_running) {
-        clients->chores_running = true;
-        uv_timer_start(&clients->chores, on_chores, CHORES_EVERY_MS, CHORES_EVERY_MS);
-    }
+    chores_start(clients);
 }
 
 static void chores_remove(struct connection **list, struct connection *connection)
@@ -194,7 +199,7 @@ static void on_chores(uv_timer_t *timer)
         }
         c->used = false;
     }
-    if (!clients->ending && !clients->roomy) {
+    if (!listeners_chores(clients) && !clients->ending && !clients->roomy) {
         clients->chores_running = false;
         uv_timer_stop(timer);
     }

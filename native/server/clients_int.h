@@ -3,6 +3,7 @@
 #ifndef SERVER_CLIENTS_INT_H
 #define SERVER_CLIENTS_INT_H
 
+#include "base/quiet.h"
 #include "server/server_int.h"
 
 #define CONNECTION_NO_NUMBER UINT32_MAX
@@ -63,13 +64,18 @@ struct clients {
     uint64_t rejected;
     int64_t reject_traced_ms; /* when the last line about it was written */
     uint64_t reject_untraced;
+    struct mk_quiet accept_failures;
 };
 
 /* clients.c: a connection whose socket was accepted and counted. */
 void connection_start(struct clients *clients, struct connection *connection,
                       struct mk_bytes address);
+/* The timer runs until there is nothing left to do. */
+void chores_start(struct clients *clients);
 /* listeners.c */
 void listeners_close(struct clients *clients);
+/* Tells how many lines were kept back, when it is time. False when there are none to be told. */
+bool listeners_chores(struct clients *clients);
 /* Takes the connection out of the count of its address. */
 void address_forget(struct connection *connection);
 void addresses_free(struct clients *clients);

@@ -164,14 +164,35 @@ static void admit(struct clients *clients, struct connection *connection)
     }
 }
 
+bool listeners_chores(struct clients *clients)
+{
+    uint64_t kept_back = mk_quiet_take(&clients->accept_failures, server_now_ms(clients->server));
+    if (kept_back > 0)
+        mk_trace(clients->server->trace, MK_LEVEL_WARN, "clients",
+                 "... and %llu more of this kind in a minute: connections that cannot be accepted",
+                 (unsigned long long)kept_back);
+    return mk_quiet_deadline_ms(&clients->accept_failures) != INT64_MAX;
+}
+
+/* As often as there is a connection and no memory or descriptor for it. */
+static void accept_failed(struct clients *clients, int error)
+{
+    struct server *server = clients->server;
+    listeners_chores(clients);
+    if (mk_quiet_pass(&clients->accept_failures, server_now_ms(server)))
+        mk_trace(server->trace, MK_LEVEL_WARN, "clients", "a connection cannot be accepted: %s",
+                 uv_strerror(error));
+    else
+        chores_start(clients);
+}
+
 static void on_connection(uv_stream_t *stream, int status)
 {
     struct listener *listener = stream->data;
     struct clients *clients = listener->clients;
     struct server *server = clients->server;
     if (status != 0) {
-        mk_trace(server->trace, MK_LEVEL_WARN, "clients", "a connection cannot be accepted: %s",
-                 uv_strerror(status));
+        accept_failed(clients, status);
         return;
     }
     struct connection *connection = mk_calloc(1, sizeof *connection);

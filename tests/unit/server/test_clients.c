@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The network side of a server, in memory-only mode: requests through a plain socket, frames in
  * pieces and in bulk, slow readers, limits, descriptors, and the end of connections. */
+#include "base/quiet.h"
 #include "tests/lib/server_fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/syscall.h>
 
 #include <cmocka.h>
 
@@ -376,6 +378,54 @@ static void test_port_in_use(void **state)
     assert_int_equal(fixture_stop(&world->fixture), 0);
 }
 
+/* --- what libuv cannot accept
+ * ----------------------------------------------------------------------- */
+
+#define ACCEPT_FAILURES 300
+
+static int accept_failures_left;
+
+/* libuv calls this one instead of libc's. */
+int failing_accept(int listener, struct sockaddr *address, socklen_t *length,
+                   int flags) __asm__("accept4");
+int failing_accept(int listener, struct sockaddr *address, socklen_t *length, int flags)
+{
+    if (accept_failures_left > 0) {
+        accept_failures_left--;
+        errno = ENOBUFS;
+        return -1;
+    }
+    return (int)syscall(SYS_accept4, listener, address, length, flags);
+}
+
+static FILE *lines;
+
+static void fail_to_accept(void)
+{
+    accept_failures_left = ACCEPT_FAILURES;
+    setenv("SERVER_TEST_TRACE", "1", 1);
+    dup2(fileno(lines), STDERR_FILENO);
+}
+
+static void test_accept_failures_are_told_a_few_times(void **state)
+{
+    struct world *world = *state;
+    lines = tmpfile();
+    assert_non_null(lines);
+    assert_true(fixture_start_with(&world->fixture, &world->options, fail_to_accept));
+    struct client client = {0};
+    assert_true(client_connect(&client, world->fixture.port));
+    client_close(&client);
+    assert_int_equal(fixture_stop(&world->fixture), 0);
+    rewind(lines);
+    char line[1024];
+    int failures = 0;
+    while (fgets(line, sizeof line, lines))
+        failures += strstr(line, "cannot be accepted") != NULL;
+    assert_int_equal(failures, MK_QUIET_LINES);
+    fclose(lines);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -389,6 +439,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_limit_per_address, setup, teardown),
         cmocka_unit_test_setup_teardown(test_limit_in_total, setup, teardown),
         cmocka_unit_test_setup_teardown(test_descriptors_run_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_accept_failures_are_told_a_few_times, setup, teardown),
         cmocka_unit_test_setup_teardown(test_words, setup, teardown),
         cmocka_unit_test_setup_teardown(test_handshake_timeout, setup, teardown),
         cmocka_unit_test_setup_teardown(test_several_addresses, setup, teardown),
