@@ -137,6 +137,12 @@ return {
   -- A client that asks for a longer session timeout gets this. In ms.
   -- session_timeout_max_ms = 20 * tick_time_ms,
 
+  -- How many sessions that were opened from one address may be alive, connected or not; a
+  -- connection that asks for one more is closed without an answer. Sessions from before a
+  -- restart count for the address that first resumes them. 0: no limit. From 0 to 100000000
+  -- (sessions).
+  -- sessions_per_address_max = 100000,
+
   -- Znodes ------------------------------------------------------------------------------------
 
   -- TTL nodes may be created. Apache needs extendedTypesEnabled=true to read a data directory

@@ -14,6 +14,7 @@ static const char *const kind_texts[COMPLAINT_COUNT] = {
     [COMPLAINT_WATCH_BYTES] = "watches refused, as their connection has too many bytes of them",
     [COMPLAINT_WATCH_BYTES_TOTAL] =
         "watches refused, as all connections have too many bytes of them",
+    [COMPLAINT_SESSIONS] = "sessions refused, as their address has too many",
     [COMPLAINT_AUTH] = "failed authentications",
     [COMPLAINT_IDENTITIES] = "identities refused",
     [COMPLAINT_AHEAD] = "clients that have seen a later zxid",

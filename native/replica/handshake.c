@@ -109,11 +109,26 @@ static void resume(struct replica *replica, struct connection *connection,
     }
     take_over(replica, session);
     session->connection = connection;
+    address_enter(replica, session, connection->address);
     session->timeout_ms = timeout_ms;
     connection->session = session;
     expiry_remove(replica, session);
     expiry_insert(replica, session);
     handshake_established(replica, connection);
+}
+
+/* A client that may not open a session gets no answer: it may have more luck elsewhere. */
+static bool address_is_full(struct replica *replica, const struct connection *connection)
+{
+    uint32_t max = replica->options.sessions_per_address_max;
+    if (max == 0 || address_session_count(replica, connection->address) < max)
+        return false;
+    stats_count(replica, COUNTER_SESSIONS_REFUSED);
+    replica_complain(replica, COMPLAINT_SESSIONS,
+                     "closing the connection from %s: %u sessions of this address are alive, and "
+                     "may not be more (option sessions_per_address_max)",
+                     connection->address, max);
+    return true;
 }
 
 void handshake_frame(struct replica *replica, struct connection *connection, struct mk_bytes frame)
@@ -147,8 +162,13 @@ void handshake_frame(struct replica *replica, struct connection *connection, str
         resume(replica, connection, &request, timeout_ms);
         return;
     }
+    if (address_is_full(replica, connection)) {
+        connection_drop(replica, connection);
+        return;
+    }
     connection->session = session_add(replica, session_next_id(replica), timeout_ms);
     connection->session->connection = connection;
+    address_enter(replica, connection->session, connection->address);
     connection->phase = PHASE_ESTABLISHING;
     propose_create_session(replica, connection);
 }

@@ -31,6 +31,7 @@ void replica_options_init(struct replica_options *options)
         .watches_per_connection_max = 1000000,
         .watch_bytes_per_connection_max = (uint64_t)128 << 20,
         .watch_bytes_total_max = (uint64_t)512 << 20,
+        .sessions_per_address_max = 100000,
         .snapshot_transactions = 100000,
         .snapshot_log_bytes = (uint64_t)4 << 30,
         .snapshot_interval_min_ms = 1000,

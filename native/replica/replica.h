@@ -49,6 +49,7 @@ struct replica_options {
     uint32_t watches_per_connection_max;
     /* Beyond these a watch is refused (watch_limit in tree/watch.h). */
     uint64_t watch_bytes_per_connection_max, watch_bytes_total_max;
+    uint32_t sessions_per_address_max; /* living ones that it opened; 0: no limit */
     /* A snapshot after a random number of transactions in (count/2, count], or log bytes
      * likewise; 0 turns either off. */
     uint32_t snapshot_transactions;

@@ -28,6 +28,7 @@
 #define DIGESTS_KEPT_MAX 1024
 #define FAIR_REQUEST_COST 128 /* in bytes: what any request costs */
 
+struct address_sessions;
 struct connection;
 struct proposal;
 
@@ -41,6 +42,7 @@ struct session {
     size_t heap_index;  /* place in expiry.heap */
     int64_t heap_deadline_ms;
     struct connection *connection;
+    struct address_sessions *address; /* that it counts for; NULL: none yet */
     struct session *hash_next;
 };
 
@@ -78,6 +80,7 @@ enum complaint {
     COMPLAINT_WATCHES,
     COMPLAINT_WATCH_BYTES,
     COMPLAINT_WATCH_BYTES_TOTAL,
+    COMPLAINT_SESSIONS,
     COMPLAINT_AUTH,
     COMPLAINT_IDENTITIES,
     COMPLAINT_AHEAD,
@@ -189,6 +192,7 @@ struct replica {
     struct session **session_buckets;
     size_t session_bucket_count, session_count;
     int64_t next_session_id;
+    struct address_sessions *addresses; /* uthash */
     struct expiry expiry;
 
     struct proposal *proposal_first, *proposal_last;
@@ -329,6 +333,12 @@ void session_table_fini(struct replica *replica);
 int64_t session_next_id(struct replica *replica);
 void session_visit_all(const struct replica *replica,
                        void (*visit)(void *context, struct session *session), void *context);
+
+/* address.c */
+uint32_t address_session_count(const struct replica *replica, const char *address);
+/* Counts the session for this address, unless it counts for one already. */
+void address_enter(struct replica *replica, struct session *session, const char *address);
+void address_leave(struct replica *replica, struct session *session);
 
 /* expiry.c */
 void expiry_insert(struct replica *replica, struct session *session);

@@ -66,6 +66,7 @@ void session_free(struct replica *replica, struct session *session)
     *link = session->hash_next;
     replica->session_count--;
     expiry_remove(replica, session);
+    address_leave(replica, session);
     if (session->connection)
         session->connection->session = NULL;
     mk_free(session);
@@ -89,6 +90,7 @@ void session_table_fini(struct replica *replica)
         while (replica->session_buckets[i]) {
             struct session *session = replica->session_buckets[i];
             replica->session_buckets[i] = session->hash_next;
+            address_leave(replica, session);
             mk_free(session);
         }
     }

@@ -80,6 +80,8 @@ M.list = {
     "bytes of replies, without the length in front of each; not of events"),
   replica("counter", "watch_bytes", "bytes of events, without the length in front of each"),
   replica("counter", "large_requests_rejected", "requests longer than frame_bytes_max"),
+  replica("counter", "sessions_refused",
+    "sessions not opened, as their address has too many (not in Apache)"),
   replica("counter", "watches_refused",
     "watches for which the limits of bytes had no room (not in Apache)"),
   replica("counter", "request_throttle_wait_count",

@@ -268,6 +268,14 @@ M.sections = {
       doc = "A client that asks for a longer session timeout gets this.",
       zoo = { "maxSessionTimeout", convert = "integer_or_default" },
     },
+    {
+      name = "sessions_per_address_max", type = "integer",
+      c = "replica.sessions_per_address_max",
+      default = 100000, min = 0, max = 100000000, unit = "sessions",
+      doc = "How many sessions that were opened from one address may be alive, connected or " ..
+        "not; a connection that asks for one more is closed without an answer. Sessions from " ..
+        "before a restart count for the address that first resumes them. 0: no limit.",
+    },
   },
   {
     title = "Znodes",

@@ -436,7 +436,100 @@ static void test_garbage_is_no_transaction(void **state)
     assert_non_null(reason);
 }
 
+/* --- how many one address may open
+ * ----------------------------------------------------------------- */
+
+static void open_from(struct world *world, uint32_t number, const char *address)
+{
+    peer_open_from(world, number, address);
+    peer_send_connect(world, number, &(struct connect){.timeout_ms = 10000, .read_only = 0});
+}
+
+static void assert_opens_from(struct world *world, uint32_t number, const char *address)
+{
+    open_from(world, number, address);
+    assert_true(peer_established(world, number));
+}
+
+static void assert_refused_from(struct world *world, uint32_t number, const char *address)
+{
+    open_from(world, number, address);
+    assert_false(peer_established(world, number)); /* not even a refusal */
+    assert_ended(world, number);
+}
+
+static void test_sessions_of_an_address(void **state)
+{
+    struct world *world = *state;
+    world->options.sessions_per_address_max = 2;
+    world_start(world);
+    assert_opens_from(world, 0, "10.0.0.1");
+    assert_opens_from(world, 1, "10.0.0.1");
+    assert_refused_from(world, 2, "10.0.0.1");
+    assert_opens_from(world, 3, "10.0.0.2"); /* others are not concerned */
+    peer_close(world, 0);                    /* away is not dead */
+    assert_refused_from(world, 2, "10.0.0.1");
+    assert_int_equal(session_count(world), 3);
+    assert_int_equal(replica_stats(world->replica)->counters[COUNTER_SESSIONS_REFUSED], 2);
+
+    /* Resumed from elsewhere, it still counts for the address that opened it. */
+    uint8_t password[16];
+    memcpy(password, world->peers[0].password, sizeof password);
+    peer_open_from(world, 4, "10.0.0.2");
+    peer_send_connect(world, 4,
+                      &(struct connect){.timeout_ms = 10000,
+                                        .session_id = world->peers[0].session_id,
+                                        .password = mk_bytes_of(password, 16)});
+    assert_true(peer_established(world, 4));
+    assert_refused_from(world, 2, "10.0.0.1");
+    assert_opens_from(world, 5, "10.0.0.2");
+
+    int32_t xid = send_close(world, 4);
+    expect_reply(world, 4, xid, 0);
+    assert_opens_from(world, 2, "10.0.0.1");
+    assert_refused_from(world, 6, "10.0.0.1");
+    peer_close(world, 1);
+    world_pass(world, 6000);
+    send_ping(world, 2);
+    world_pass(world, 8000); /* the session of 1 expires */
+    assert_opens_from(world, 6, "10.0.0.1");
+}
+
+static void test_no_limit_of_an_address(void **state)
+{
+    struct world *world = *state;
+    world->options.sessions_per_address_max = 0;
+    world_start(world);
+    for (uint32_t i = 0; i < 20; i++)
+        assert_opens_from(world, i, "10.0.0.1");
+}
+
+/* Restored sessions have no address until they are resumed, and resuming is never refused. */
+static void test_restored_sessions_of_an_address(void **state)
+{
+    struct world *world = *state;
+    world->options.sessions_per_address_max = 2;
+    world_start(world);
+    assert_opens_from(world, 0, "10.0.0.1");
+    assert_opens_from(world, 1, "10.0.0.1");
+    assert_opens_from(world, 2, "10.0.0.2");
+    world_restart(world, false, world_last_logged(world));
+    assert_int_equal(session_count(world), 3);
+    assert_opens_from(world, 3, "10.0.0.1");
+    assert_opens_from(world, 4, "10.0.0.1");
+    assert_refused_from(world, 5, "10.0.0.1");
+    for (uint32_t old = 0; old < 3; old++) {
+        session_resume(world, 10 + old, old);
+        assert_open(world, 10 + old);
+    }
+    /* three now count for the address that session_resume connects from */
+    send_close(world, 10);
+    open_from(world, 6, "127.0.0.1");
+    assert_ended(world, 6);
+}
+
 #define STARTED(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
+#define PREPARED(test) cmocka_unit_test_setup_teardown(test, world_prepare, world_teardown)
 
 int main(void)
 {
@@ -461,6 +554,9 @@ int main(void)
         STARTED(test_wrong_digest_is_refused),
         STARTED(test_wrong_digest_of_later_zxid_is_refused),
         STARTED(test_garbage_is_no_transaction),
+        PREPARED(test_sessions_of_an_address),
+        PREPARED(test_no_limit_of_an_address),
+        PREPARED(test_restored_sessions_of_an_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
