@@ -30,10 +30,19 @@ static struct mk_bytes path_of(int number, char text[32])
     return mk_bytes_of(text, (size_t)snprintf(text, 32, "/p-%d", number));
 }
 
+/* No zero ends a path. */
+static int number_of(struct mk_bytes path)
+{
+    char text[32];
+    assert_true(path.length > 3 && (size_t)path.length < sizeof text);
+    snprintf(text, sizeof text, "%.*s", (int)path.length, (const char *)path.data);
+    return (int)strtol(text + 3, NULL, 10);
+}
+
 static void visit(void *context, struct mk_bytes path, uint32_t watcher)
 {
     struct visit *visit = context;
-    int number = (int)strtol((const char *)path.data + 3, NULL, 10);
+    int number = number_of(path);
     assert_true(watcher < WATCHERS && number < PATHS);
     assert_true(visit->model->has[watcher][number]);
     visit->model->visited[visit->walk][watcher][number]++;
@@ -137,7 +146,7 @@ static void test_random(void **state)
 static void check_group(void *context, struct mk_bytes path, uint32_t watcher)
 {
     struct visit *group = context;
-    int number = (int)strtol((const char *)path.data + 3, NULL, 10);
+    int number = number_of(path);
     if (group->order == WATCHES_BY_WATCHER && watcher != group->watcher) {
         assert_true(group->walk++ < WATCHERS); /* each begins once */
         group->watcher = watcher;
