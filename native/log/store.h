@@ -49,6 +49,10 @@ struct store_calls {
     /* All or an error (then any part of it may have been written). */
     int (*write)(struct store_file *file, uint64_t offset, const void *data, size_t size,
                  struct log_error *error);
+    /* Likewise for whole blocks in aligned memory: offset, size and address are multiples of
+     * store->block_bytes. Past the page cache, if that goes. */
+    int (*write_blocks)(struct store_file *file, uint64_t offset, const void *data, size_t size,
+                        struct log_error *error);
     /* Puts `size` zero bytes at `offset`, really written, so that a later write there touches
      * no metadata; MK_ERR_NO_SPACE leaves the file as it was or partly longer. */
     int (*write_zeros)(struct store_file *file, uint64_t offset, uint64_t size,
@@ -80,6 +84,9 @@ struct store_calls {
 struct store {
     const struct store_calls *calls;
     const char *path; /* of the directory, for messages */
+    /* A power of two: writes of whole blocks are cheaper than others. 0: they are not, and
+     * write_blocks is not called. */
+    uint32_t block_bytes;
 };
 
 /* Where a server's data lies: `<dataDir>/version-2` and `<dataLogDir>/version-2`. Both point to
@@ -118,6 +125,12 @@ static inline int store_write(struct store_file *file, uint64_t offset, const vo
                               size_t size, struct log_error *error)
 {
     return file->store->calls->write(file, offset, data, size, error);
+}
+
+static inline int store_write_blocks(struct store_file *file, uint64_t offset, const void *data,
+                                     size_t size, struct log_error *error)
+{
+    return file->store->calls->write_blocks(file, offset, data, size, error);
 }
 
 static inline int store_write_zeros(struct store_file *file, uint64_t offset, uint64_t size,

@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /* The log writer; see txnlog.h. Entries are encoded straight into the batch buffer: payload,
  * CRC-32C over it and the trailer, Adler-32 over both, so a flush is one write and one
- * fdatasync. Files come into being complete (header written and synced under another name,
- * then renamed), so a log file with a torn header is never ours. */
+ * fdatasync. On a store with blocks a flush writes whole ones: the last block of the flush before
+ * once more, and zeros behind the last entry, which the file has there anyway. Files come into
+ * being complete (header written and synced under another name, then renamed), so a log file with a
+ * torn header is never ours. */
 #include "log/txnlog.h"
 
-#include "base/buffer.h"
 #include "base/checksum.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "log/batch.h"
 #include "log/format.h"
 #include "log/index.h"
 #include "log/names.h"
 #include "wire/errors.gen.h"
 
-#define BATCH_KEEP_BYTES (1u << 20) /* buffer memory kept between flushes */
-#define STEP_MIN_BYTES (64u << 10)  /* first step of zeros in a new file */
+#define BATCH_KEEP_BYTES ((size_t)4 << 20)  /* buffer memory kept between flushes */
+#define BATCH_IDLE_BYTES ((size_t)64 << 10) /* and when there are none */
+#define STEP_MIN_BYTES (64u << 10)          /* first step of zeros in a new file */
 #define REWRITE_BYTES (64u << 10)
 #define PREALLOCATE_DEFAULT (4u << 20)
 
@@ -37,7 +40,7 @@ struct txnlog {
     int64_t last_zxid;
     int64_t durable_zxid;
     bool mark_dirty; /* the mark was written but not synced */
-    struct mk_buffer batch;
+    struct log_batch batch;
 };
 
 void txnlog_options_init(struct txnlog_options *options)
@@ -140,6 +143,7 @@ int txnlog_open(struct store *logs, const struct txnlog_options *options,
     struct txnlog *self = mk_calloc(1, sizeof *self);
     self->logs = logs;
     self->options = *options;
+    log_batch_init(&self->batch, logs->block_bytes);
     self->crc = tail->chained ? tail->crc : 0;
     self->last_zxid = self->durable_zxid = tail->last_zxid;
     int result = log_index_open(logs, &self->index, error);
@@ -161,11 +165,18 @@ void txnlog_free(struct txnlog *log)
         return;
     store_close(log->file);
     log_index_free(log->index);
-    mk_buffer_fini(&log->batch);
+    log_batch_fini(&log->batch);
     mk_free(log);
 }
 
 /* --- appending -------------------------------------------------------------------------------- */
+
+static void header_store(uint8_t *header)
+{
+    memset(header, 0, LOG_HEADER_BYTES);
+    mk_store_u32(header, TXNLOG_MAGIC);
+    mk_store_u32(header + 4, LOG_FORMAT_VERSION);
+}
 
 /* Decides where the next file begins: its header is 16 bytes, its first entry comes behind. */
 static void file_plan(struct txnlog *log, int64_t zxid)
@@ -176,6 +187,9 @@ static void file_plan(struct txnlog *log, int64_t zxid)
     log->zeroed = 0;
     log->step = STEP_MIN_BYTES;
     log->no_zeros = log->options.preallocate_bytes == 0;
+    uint8_t header[LOG_HEADER_BYTES];
+    header_store(header);
+    log_batch_restart(&log->batch, header, sizeof header);
 }
 
 static void trailer_store(const struct txnlog *log, uint64_t offset, uint8_t *trailer)
@@ -200,11 +214,11 @@ int txnlog_append(struct txnlog *log, int64_t zxid, const void *data, size_t len
         return log_error_set(error, MK_ERR_TOO_LARGE,
                              "a transaction of %zu bytes does not fit into the log (limit %u)",
                              length, TXNLOG_ENTRY_BYTES_MAX);
-    if (!log->file && log->batch.length == 0)
+    if (!log->file && log_batch_size(&log->batch) == 0)
         file_plan(log, zxid);
-    uint64_t offset = log->written + log->batch.length;
+    uint64_t offset = log->written + log_batch_size(&log->batch);
     size_t payload_length = length + TRAILER_BYTES;
-    uint8_t *entry = mk_buffer_reserve(&log->batch, payload_length + TXNLOG_FRAME_BYTES);
+    uint8_t *entry = log_batch_reserve(&log->batch, payload_length + TXNLOG_FRAME_BYTES);
     uint8_t *payload = entry + TXNLOG_PREFIX_BYTES;
     uint8_t *trailer = payload + length;
     memcpy(payload, data, length);
@@ -239,6 +253,8 @@ static int name_is_free(struct txnlog *log, const char *name, struct log_error *
 
 static int zeros_ahead(struct txnlog *log, uint64_t from, struct log_error *error)
 {
+    from =
+        (from + log->batch.block - 1) & ~(uint64_t)(log->batch.block - 1); /* padded by flushes */
     uint64_t step = MK_MIN(log->step, log->options.preallocate_bytes);
     int result = store_write_zeros(log->file, from, step, error);
     if (result == MK_ERR_NO_SPACE) { /* the entries themselves may still fit */
@@ -255,10 +271,9 @@ static int zeros_ahead(struct txnlog *log, uint64_t from, struct log_error *erro
 static int file_create(struct txnlog *log, struct log_error *error)
 {
     char name[LOG_NAME_BYTES];
-    uint8_t header[LOG_HEADER_BYTES] = {0};
+    uint8_t header[LOG_HEADER_BYTES];
     log_name_make(LOG_KIND_LOG, log->file_zxid, name);
-    mk_store_u32(header, TXNLOG_MAGIC);
-    mk_store_u32(header + 4, LOG_FORMAT_VERSION);
+    header_store(header);
     int result = name_is_free(log, name, error);
     if (result == 0)
         result = store_remove(log->logs, TXNLOG_NEW_NAME, error);
@@ -296,8 +311,13 @@ static int batch_write(struct txnlog *log, struct log_error *error)
     int result = log->file ? 0 : file_create(log, error);
     if (result < 0)
         return result;
-    uint64_t end = log->written + log->batch.length;
-    result = store_write(log->file, log->written, log->batch.data, log->batch.length, error);
+    struct log_batch *batch = &log->batch;
+    uint64_t end = log->written + log_batch_size(batch);
+    if (batch->block > 1)
+        result = store_write_blocks(log->file, log->written - batch->head, batch->data,
+                                    log_batch_pad(batch), error);
+    else
+        result = store_write(log->file, log->written, batch->data, batch->length, error);
     if (result == 0 && !log->no_zeros && end > log->zeroed)
         result = zeros_ahead(log, end, error);
     if (result == 0)
@@ -306,8 +326,8 @@ static int batch_write(struct txnlog *log, struct log_error *error)
         return result;
     log->written = end;
     log->durable_zxid = log->last_zxid;
-    mk_buffer_clear(&log->batch);
-    mk_buffer_shrink(&log->batch, BATCH_KEEP_BYTES);
+    log_batch_written(batch);
+    log_batch_trim(batch, BATCH_KEEP_BYTES);
     return mark_write(log, error);
 }
 
@@ -316,7 +336,7 @@ int txnlog_flush(struct txnlog *log, struct log_error *error)
     struct log_error own;
     if (log->failure.code)
         return log_refuse(log, error);
-    if (log->batch.length == 0)
+    if (log_batch_size(&log->batch) == 0)
         return 0;
     error = error ? error : &own;
     int result = batch_write(log, error);
@@ -362,7 +382,8 @@ int txnlog_idle(struct txnlog *log, bool *more, struct log_error *error)
         return log_refuse(log, error);
     error = error ? error : &own;
     int result = 0;
-    if (log->file && !log->no_zeros && log->batch.length == 0 &&
+    log_batch_trim(&log->batch, BATCH_IDLE_BYTES);
+    if (log->file && !log->no_zeros && log_batch_size(&log->batch) == 0 &&
         log->zeroed < log->written + log->options.preallocate_bytes / 2) {
         result = zeros_ahead(log, MK_MAX(log->zeroed, log->written), error);
         if (result == 0)
@@ -386,7 +407,7 @@ int64_t txnlog_durable_zxid(const struct txnlog *log)
 
 uint64_t txnlog_file_bytes(const struct txnlog *log)
 {
-    if (!log->file && log->batch.length == 0)
+    if (!log->file && log_batch_size(&log->batch) == 0)
         return 0;
-    return log->written + log->batch.length;
+    return log->written + log_batch_size(&log->batch);
 }

@@ -12,6 +12,7 @@ void server_options_init(struct server_options *options)
     options->listen_backlog = 1024;
     options->connections_per_address_max = 60;
     options->log_preallocate_bytes = 4u << 20;
+    options->log_direct = true;
     options->snapshots_retained = 3;
     options->snapshot_bytes_per_second = 64u << 20;
     options->slow_sync_warning_ms = 1000;

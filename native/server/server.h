@@ -33,6 +33,7 @@ struct server_options {
     uint32_t connections_max;             /* 0: only bounded by descriptors */
     uint32_t connections_per_address_max; /* 0: unlimited */
     uint64_t log_preallocate_bytes;
+    bool log_direct;                    /* the log is written past the page cache */
     uint64_t log_file_bytes_max;        /* 0: rolled by snapshots only */
     uint32_t snapshots_retained;        /* at least 3; 0: nothing is ever deleted */
     uint64_t snapshot_bytes_per_second; /* 0: unlimited; paces the writer */

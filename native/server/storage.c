@@ -319,7 +319,10 @@ static int open_log(struct server *server, const struct txnlog_tail *tail, struc
         mk_trace(server->trace, MK_LEVEL_WARN, "log",
                  "replies do not wait for the disk (force_sync is off): a power cut loses "
                  "acknowledged writes");
-    } else if (options.preallocate_bytes > 0) {
+    } else if (server->options.log_direct) {
+        store_posix_direct(store);
+    }
+    if (server->options.force_sync && options.preallocate_bytes > 0) {
         store = server->log_ahead = store_ahead_new(server->log_store);
     }
     return txnlog_open(store, &options, tail, &server->log, cause);

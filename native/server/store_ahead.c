@@ -210,6 +210,12 @@ static int ahead_write(struct store_file *file, uint64_t offset, const void *dat
     return store_write(file_of(file)->inner, offset, data, size, error);
 }
 
+static int ahead_write_blocks(struct store_file *file, uint64_t offset, const void *data,
+                              size_t size, struct log_error *error)
+{
+    return store_write_blocks(file_of(file)->inner, offset, data, size, error);
+}
+
 /* The log asks for zeros behind all that it has written: where a prepared file has them, there is
  * nothing to do. */
 static int ahead_write_zeros(struct store_file *file, uint64_t offset, uint64_t size,
@@ -295,6 +301,7 @@ static const struct store_calls ahead_calls = {
     .close = ahead_close,
     .read = ahead_read,
     .write = ahead_write,
+    .write_blocks = ahead_write_blocks,
     .write_zeros = ahead_write_zeros,
     .sync_data = ahead_sync_data,
     .sync_full = ahead_sync_full,
@@ -314,6 +321,7 @@ struct store *store_ahead_new(struct store *inner)
     struct ahead *ahead = mk_calloc(1, sizeof *ahead);
     ahead->base.calls = &ahead_calls;
     ahead->base.path = inner->path;
+    ahead->base.block_bytes = inner->block_bytes;
     ahead->inner = inner;
     MK_ASSERT(uv_mutex_init(&ahead->mutex) == 0);
     MK_ASSERT(uv_cond_init(&ahead->wake) == 0);

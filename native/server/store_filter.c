@@ -97,6 +97,12 @@ static int filter_write(struct store_file *file, uint64_t offset, const void *da
     return code;
 }
 
+static int filter_write_blocks(struct store_file *file, uint64_t offset, const void *data,
+                               size_t size, struct log_error *error)
+{
+    return filter_write(file, offset, data, size, error);
+}
+
 static int filter_write_zeros(struct store_file *file, uint64_t offset, uint64_t size,
                               struct log_error *error)
 {
@@ -169,6 +175,7 @@ static const struct store_calls filter_calls = {
     .close = filter_close,
     .read = filter_read,
     .write = filter_write,
+    .write_blocks = filter_write_blocks,
     .write_zeros = filter_write_zeros,
     .sync_data = filter_sync_data,
     .sync_full = filter_sync_full,

@@ -19,6 +19,7 @@
 
 #define LOCK_NAME "moonkeeper.lock"
 #define ZEROS_BYTES (256u << 10)
+#define BLOCK_BYTES 4096u /* a multiple of what all devices and file systems ask of O_DIRECT */
 #define CALL_BYTES_MAX                                                                             \
     (1u << 30) /* one read or write call; the kernel's limit is just below 2 GiB */
 
@@ -27,12 +28,14 @@ struct posix_store {
     int directory;
     int lock; /* -1: not taken */
     char *path;
-    uint8_t *zeros;
+    uint8_t *zeros_memory, *zeros; /* never touched, so they take no memory */
 };
 
 struct posix_file {
     struct store_file file;
     int descriptor;
+    bool direct;         /* O_DIRECT is set */
+    bool direct_refused; /* by the file system */
     int write_out_error; /* 0, or an errno that the next sync has to tell */
     char name[NAME_MAX + 1];
 };
@@ -127,11 +130,26 @@ static void posix_close(struct store_file *file)
     mk_free(posix_file_of(file));
 }
 
+/* One descriptor for both ways of writing: a log file changes its way a few times in its life. */
+static bool set_direct(struct posix_file *self, bool direct)
+{
+    if (self->direct == direct)
+        return true;
+    int flags = fcntl(self->descriptor, F_GETFL);
+    if (flags < 0 ||
+        fcntl(self->descriptor, F_SETFL, direct ? flags | O_DIRECT : flags & ~O_DIRECT) < 0)
+        return false;
+    self->direct = direct;
+    return true;
+}
+
 static int64_t posix_read(struct store_file *file, uint64_t offset, void *data, size_t size,
                           struct log_error *error)
 {
     struct posix_file *self = posix_file_of(file);
     size_t done = 0;
+    if (!set_direct(self, false))
+        return posix_fail_file(error, "read", self, errno);
     while (done < size) {
         size_t part = MK_MIN(size - done, CALL_BYTES_MAX);
         ssize_t got = pread(self->descriptor, (char *)data + done, part, (off_t)(offset + done));
@@ -146,10 +164,9 @@ static int64_t posix_read(struct store_file *file, uint64_t offset, void *data, 
     return (int64_t)done;
 }
 
-static int posix_write(struct store_file *file, uint64_t offset, const void *data, size_t size,
-                       struct log_error *error)
+static int write_all(struct posix_file *self, uint64_t offset, const void *data, size_t size,
+                     struct log_error *error)
 {
-    struct posix_file *self = posix_file_of(file);
     size_t done = 0;
     while (done < size) {
         size_t part = MK_MIN(size - done, CALL_BYTES_MAX);
@@ -157,11 +174,36 @@ static int posix_write(struct store_file *file, uint64_t offset, const void *dat
             pwrite(self->descriptor, (const char *)data + done, part, (off_t)(offset + done));
         if (put < 0 && errno == EINTR)
             continue;
+        /* Refused for its alignment, at the beginning or behind a short write. */
+        if (put < 0 && errno == EINVAL && self->direct) {
+            self->direct_refused = true;
+            if (set_direct(self, false))
+                continue;
+        }
         if (put <= 0)
             return posix_fail_file(error, "write", self, put < 0 ? errno : EIO);
         done += (size_t)put;
     }
     return 0;
+}
+
+static int posix_write(struct store_file *file, uint64_t offset, const void *data, size_t size,
+                       struct log_error *error)
+{
+    struct posix_file *self = posix_file_of(file);
+    if (!set_direct(self, false))
+        return posix_fail_file(error, "write", self, errno);
+    return write_all(self, offset, data, size, error);
+}
+
+static int posix_write_blocks(struct store_file *file, uint64_t offset, const void *data,
+                              size_t size, struct log_error *error)
+{
+    struct posix_file *self = posix_file_of(file);
+    MK_ASSERT(((offset | size | (uintptr_t)data) & (BLOCK_BYTES - 1)) == 0);
+    if (!self->direct_refused && !set_direct(self, true))
+        self->direct_refused = true; /* it is buffered then */
+    return write_all(self, offset, data, size, error);
 }
 
 static int posix_write_zeros(struct store_file *file, uint64_t offset, uint64_t size,
@@ -170,7 +212,14 @@ static int posix_write_zeros(struct store_file *file, uint64_t offset, uint64_t 
     const uint8_t *zeros = posix_of(file->store)->zeros;
     while (size > 0) {
         size_t part = (size_t)MK_MIN(size, ZEROS_BYTES);
-        int result = posix_write(file, offset, zeros, part, error);
+        size_t odd = offset % BLOCK_BYTES;
+        if (odd > 0)
+            part = MK_MIN(part, BLOCK_BYTES - odd);
+        else if (part > BLOCK_BYTES)
+            part -= part % BLOCK_BYTES;
+        bool blocks = file->store->block_bytes > 0 && odd == 0 && part % BLOCK_BYTES == 0;
+        int result = blocks ? posix_write_blocks(file, offset, zeros, part, error)
+                            : posix_write(file, offset, zeros, part, error);
         if (result < 0)
             return result;
         offset += part;
@@ -301,6 +350,7 @@ static const struct store_calls posix_calls = {
     .close = posix_close,
     .read = posix_read,
     .write = posix_write,
+    .write_blocks = posix_write_blocks,
     .write_zeros = posix_write_zeros,
     .sync_data = posix_sync_data,
     .sync_full = posix_sync_full,
@@ -375,9 +425,15 @@ int store_posix_open(const char *path, bool create, struct store **store, struct
         store_posix_free(&self->store);
         return result;
     }
-    self->zeros = mk_calloc(1, ZEROS_BYTES);
+    self->zeros_memory = mk_calloc(1, ZEROS_BYTES + BLOCK_BYTES);
+    self->zeros = self->zeros_memory + BLOCK_BYTES - (uintptr_t)self->zeros_memory % BLOCK_BYTES;
     *store = &self->store;
     return 0;
+}
+
+void store_posix_direct(struct store *store)
+{
+    store->block_bytes = BLOCK_BYTES;
 }
 
 void store_posix_free(struct store *store)
@@ -389,7 +445,7 @@ void store_posix_free(struct store *store)
         close(self->directory);
     if (self->lock >= 0)
         close(self->lock);
-    mk_free(self->zeros);
+    mk_free(self->zeros_memory);
     mk_free(self->path);
     mk_free(self);
 }

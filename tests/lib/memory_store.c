@@ -385,6 +385,14 @@ static int memory_write(struct store_file *file, uint64_t offset, const void *da
     return put(file, offset, data, size, MEMORY_WRITE, error);
 }
 
+static int memory_write_blocks(struct store_file *file, uint64_t offset, const void *data,
+                               size_t size, struct log_error *error)
+{
+    uint32_t block = file->store->block_bytes;
+    MK_ASSERT(block > 0 && ((offset | size | (uintptr_t)data) & (block - 1)) == 0);
+    return put(file, offset, data, size, MEMORY_WRITE, error);
+}
+
 static int memory_write_zeros(struct store_file *file, uint64_t offset, uint64_t size,
                               struct log_error *error)
 {
@@ -509,6 +517,7 @@ static const struct store_calls memory_calls = {
     .close = memory_close,
     .read = memory_read,
     .write = memory_write,
+    .write_blocks = memory_write_blocks,
     .write_zeros = memory_write_zeros,
     .sync_data = memory_sync,
     .sync_full = memory_sync,
@@ -600,6 +609,7 @@ void memory_store_free(struct memory_store *memory)
 struct memory_store *memory_store_clone(const struct memory_store *memory, uint64_t seed)
 {
     struct memory_store *copy = memory_store_new(seed);
+    copy->store.block_bytes = memory->store.block_bytes;
     for (size_t i = 0; i < memory->now.count; i++) {
         const struct memory_entry *entry = &memory->now.entries[i];
         memory_store_put(copy, entry->name, entry->inode->data, entry->inode->size);
@@ -610,6 +620,11 @@ struct memory_store *memory_store_clone(const struct memory_store *memory, uint6
 struct store *memory_store_of(struct memory_store *memory)
 {
     return &memory->store;
+}
+
+void memory_store_set_block(struct memory_store *memory, uint32_t block_bytes)
+{
+    memory->store.block_bytes = block_bytes;
 }
 
 struct memory_faults *memory_store_faults(struct memory_store *memory)

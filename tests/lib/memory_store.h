@@ -41,6 +41,8 @@ void memory_store_free(struct memory_store *memory);
 struct memory_store *memory_store_clone(const struct memory_store *memory, uint64_t seed);
 
 struct store *memory_store_of(struct memory_store *memory);
+/* Before anything is opened: the store asks for whole blocks (store.block_bytes). */
+void memory_store_set_block(struct memory_store *memory, uint32_t block_bytes);
 /* May be changed at any time. */
 struct memory_faults *memory_store_faults(struct memory_store *memory);
 /* Calls so far that change the disk or sync it. */

@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "log/format.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -57,6 +58,8 @@ static void init(struct sim *sim, const struct sim_options *options)
     sim->stall_rate = draw_rate(sim, 4);
     sim->client_count = 1 + (uint32_t)mk_rand_below(&sim->rand, SIM_CLIENTS_MAX);
     sim->disk = memory_store_new(mk_rand_next(&sim->rand));
+    static const uint32_t blocks[] = {0, LOG_SECTOR_BYTES, 4096};
+    memory_store_set_block(sim->disk, blocks[mk_rand_below(&sim->rand, MK_ARRAY_LENGTH(blocks))]);
     sim->stores = (struct log_stores){.snapshots = memory_store_of(sim->disk),
                                       .logs = memory_store_of(sim->disk)};
     replica_update_init(&sim->update);

@@ -67,6 +67,11 @@ M.sections = {
       zoo = { "preAllocSize", convert = "kib" },
     },
     {
+      name = "log_direct", type = "boolean", c = "log_direct", default = true,
+      doc = "The log is written past the page cache (O_DIRECT), which costs less processor " ..
+        "time. Where the file system cannot do that, it is written through it all the same.",
+    },
+    {
       name = "log_file_bytes_max", type = "integer", c = "log_file_bytes_max",
       default = 0, min = 0, max = SIZE_MAX, unit = "bytes",
       doc = "A new log file begins at this size. 0: only a snapshot begins one.",

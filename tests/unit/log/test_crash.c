@@ -69,6 +69,8 @@ static void run_lives(uint64_t seed, int lives, int *cuts)
     struct life life = {.acknowledged = 0};
     mk_rand_init(&life.rand, seed);
     machine_init(&life.machine, memory_store_new(seed));
+    static const uint32_t blocks[] = {0, LOG_SECTOR_BYTES, 4096};
+    memory_store_set_block(life.machine.memory, blocks[seed % 3]);
     struct machine *machine = &life.machine;
     for (int i = 0; i < lives; i++) {
         struct memory_faults *faults = memory_store_faults(machine->memory);
@@ -133,15 +135,15 @@ static void script(struct life *life)
         result = txnlog_close(machine->log, &machine->error);
 }
 
-static void test_every_call(void **state)
+static void cut_every_call(uint32_t block_bytes)
 {
-    (void)state;
     uint64_t calls = 0;
     for (uint64_t call = 1;; call++) {
         bool cut = false;
         for (uint64_t outcome = 0; outcome < 30; outcome++) {
             struct life life = {.acknowledged = 0};
             machine_init(&life.machine, memory_store_new(call * 1000 + outcome));
+            memory_store_set_block(life.machine.memory, block_bytes);
             memory_store_faults(life.machine.memory)->crash_call = call;
             script(&life);
             calls = memory_store_calls(life.machine.memory);
@@ -158,6 +160,14 @@ static void test_every_call(void **state)
             break;
     }
     assert_true(calls > 60);
+}
+
+static void test_every_call(void **state)
+{
+    (void)state;
+    cut_every_call(0);
+    cut_every_call(LOG_SECTOR_BYTES);
+    cut_every_call(4096);
 }
 
 /* Every failing read during recovery is an error, never an emptier state. */

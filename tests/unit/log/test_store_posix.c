@@ -76,6 +76,47 @@ static void test_calls(void **state)
     store_posix_free(store);
 }
 
+/* Whole blocks go past the page cache, all else through it, in any order. */
+static void test_blocks(void **state)
+{
+    (void)state;
+    struct store *store = open_at("blocks");
+    store_posix_direct(store);
+    uint32_t block = store->block_bytes;
+    assert_int_equal(block & (block - 1), 0);
+    struct store_file *file;
+    struct log_error error;
+    uint8_t *data = aligned_alloc(block, 4 * (size_t)block), byte = 0;
+    memset(data, 'x', 4 * (size_t)block);
+    assert_int_equal(store_open(store, "a", STORE_CREATE, &file, &error), 0);
+    assert_int_equal(store_write(file, 0, "header", 6, &error), 0);
+    assert_int_equal(store_write_zeros(file, 6, 1000000, &error), 0);
+    assert_int_equal(store_size(file, &error), 1000006);
+    assert_int_equal(store_write_blocks(file, block, data, 4 * (size_t)block, &error), 0);
+    assert_int_equal(store_write(file, 2 * (uint64_t)block - 1, "ab", 2, &error), 0);
+    assert_int_equal(store_write_blocks(file, 4 * (uint64_t)block, data, block, &error), 0);
+    assert_int_equal(store_sync_data(file, &error), 0);
+    assert_int_equal(store_size(file, &error), 1000006);
+    for (uint64_t at = 0; at < 6 * (uint64_t)block; at++) {
+        assert_int_equal(store_read(file, at, &byte, 1, &error), 1);
+        uint8_t wanted = at < 6                                    ? (uint8_t) "header"[at]
+                         : at == 2 * (uint64_t)block - 1           ? 'a'
+                         : at == 2 * (uint64_t)block               ? 'b'
+                         : at >= block && at < 5 * (uint64_t)block ? 'x'
+                                                                   : 0;
+        assert_int_equal(byte, wanted);
+    }
+    /* A file system that refuses: the same bytes through the page cache. */
+    posix_file_of(file)->direct_refused = true;
+    assert_int_equal(store_write_blocks(file, 0, data, block, &error), 0);
+    assert_false(posix_file_of(file)->direct);
+    assert_int_equal(store_read(file, block - 1, &byte, 1, &error), 1);
+    assert_int_equal(byte, 'x');
+    store_close(file);
+    store_posix_free(store);
+    free(data);
+}
+
 static void test_lock(void **state)
 {
     (void)state;
@@ -107,12 +148,13 @@ static void test_missing_directory(void **state)
 }
 
 /* The log layer on a real disk: write, be cut off, recover. */
-static void test_log(void **state)
+static void log_life(const char *name, bool direct)
 {
-    (void)state;
     struct machine machine;
     machine_init(&machine, memory_store_new(1));
-    machine.store = open_at("log");
+    machine.store = open_at(name);
+    if (direct)
+        store_posix_direct(machine.store);
     must(machine_recover(&machine), &machine);
     must(machine_open(&machine, 5, 1 << 20), &machine);
     for (int i = 0; i < 200; i++) {
@@ -141,12 +183,18 @@ static void test_log(void **state)
     store_posix_free(store);
 }
 
+static void test_log(void **state)
+{
+    (void)state;
+    log_life("log", false);
+    log_life("log-direct", true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_calls),
-        cmocka_unit_test(test_lock),
-        cmocka_unit_test(test_missing_directory),
+        cmocka_unit_test(test_calls), cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_lock),  cmocka_unit_test(test_missing_directory),
         cmocka_unit_test(test_log),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -71,6 +71,48 @@ static void test_one_write_one_sync(void **state)
     machine_fini(&machine);
 }
 
+/* Whole blocks: the same files as without, but for zeros behind the last entry. */
+static void test_blocks(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {0, 1, 100, 386, 387, 4000, 9000, 5, 300, 70000, 7};
+    struct machine plain, blocks;
+    start(&plain, 0);
+    machine_init(&blocks, memory_store_new(1));
+    memory_store_set_block(blocks.memory, 512);
+    must(machine_recover(&blocks), &blocks);
+    must(machine_open(&blocks, 77, 0), &blocks);
+    for (size_t i = 0; i < MK_ARRAY_LENGTH(sizes); i++) {
+        struct machine *machines[] = {&plain, &blocks};
+        size_t lengths[2];
+        const uint8_t *files[2];
+        for (int k = 0; k < 2; k++) {
+            for (size_t n = 0; n < 1 + i % 3; n++)
+                must(machine_append(machines[k], i, sizes[i]), machines[k]);
+            must(txnlog_flush(machines[k]->log, &machines[k]->error), machines[k]);
+            files[k] = memory_store_get(machines[k]->memory, "log.1", &lengths[k]);
+            assert_non_null(files[k]);
+        }
+        assert_int_equal(lengths[0], txnlog_file_bytes(plain.log));
+        assert_int_equal(lengths[0], txnlog_file_bytes(blocks.log));
+        assert_int_equal(lengths[1], (lengths[0] + 511) / 512 * 512);
+        assert_memory_equal(files[0], files[1], lengths[0]);
+        for (size_t at = lengths[0]; at < lengths[1]; at++)
+            assert_int_equal(files[1][at], 0);
+    }
+    size_t size;
+    uint64_t length = txnlog_file_bytes(blocks.log);
+    must(txnlog_roll(blocks.log, &blocks.error), &blocks);
+    assert_non_null(memory_store_get(blocks.memory, "log.1", &size));
+    assert_int_equal(size, length);
+    must(machine_append(&blocks, 3, 100), &blocks);
+    must(txnlog_close(blocks.log, &blocks.error), &blocks);
+    must(machine_recover(&blocks), &blocks);
+    assert_true(blocks.hash == blocks.expected[blocks.last_zxid]);
+    machine_fini(&plain);
+    machine_fini(&blocks);
+}
+
 static void test_roll_and_reopen(void **state)
 {
     (void)state;
@@ -215,10 +257,10 @@ static void test_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layout),           cmocka_unit_test(test_one_write_one_sync),
-        cmocka_unit_test(test_roll_and_reopen),  cmocka_unit_test(test_idle),
-        cmocka_unit_test(test_failure_is_final), cmocka_unit_test(test_full_disk),
-        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_layout),    cmocka_unit_test(test_one_write_one_sync),
+        cmocka_unit_test(test_blocks),    cmocka_unit_test(test_roll_and_reopen),
+        cmocka_unit_test(test_idle),      cmocka_unit_test(test_failure_is_final),
+        cmocka_unit_test(test_full_disk), cmocka_unit_test(test_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
