@@ -76,17 +76,19 @@ enum zab_event_type {
     ZAB_LINK_DOWN,      /* `link`: closed, for whatever reason */
     ZAB_LINK_DRAINED,   /* `link`: its output was sent; a slow learner may catch up */
 
-    ZAB_DISK_DONE,      /* all steps up to `ticket` are on stable storage */
-    ZAB_APPLIED,        /* memory has all up to `zxid` (at most update.apply_to) */
-    ZAB_RELOADED,       /* update.reload was done: memory is what the disk holds, up to `zxid` */
-    ZAB_SNAPSHOT_TAKEN, /* `count` bytes of update.snapshot_input were loaded; `flag`: that was all
-                         */
+    ZAB_DISK_DONE, /* all steps up to `ticket` are on stable storage */
+    ZAB_APPLIED,   /* memory has all up to `zxid` (at most update.apply_to) */
+    ZAB_RELOADED,  /* update.reload was done: memory is what the disk holds, up to `zxid` */
+    /* `count` bytes of update.snapshot_input were loaded (0: a piece of a record; the same bytes
+     * come again with more); `flag`: that was all. */
+    ZAB_SNAPSHOT_TAKEN,
     ZAB_SNAPSHOT_BYTES, /* `link`, `bytes`: next part of the stream for it; `flag`: that was all */
 
     ZAB_SUBMIT, /* leader: a transaction, `zxid` = zab_next_zxid, `bytes` */
-    ZAB_SYNC, /* leader: tell by ZAB_SYNC_DONE (with `ticket`) when a read would be linearizable */
-    ZAB_SEND  /* learner to leader, or leader to `link`: `packet_type` and `bytes` of ours, see
-               * zab_delivery; with `identities` for a REQUEST */
+    ZAB_SYNC,   /* leader: tell by ZAB_SYNC_DONE (with `ticket`) when a read would be linearizable;
+                 * with `flag` instead the learner at `link`, which has asked by a REQUEST */
+    ZAB_SEND    /* learner to leader, or leader to `link`: `packet_type` and `bytes` of ours, see
+                 * zab_delivery; with `identities` for a REQUEST */
 };
 
 /* What a start finds on the disk. */
@@ -152,7 +154,7 @@ struct zab_delivery {
         ZAB_REVALIDATED, /* to the learner: RevalidateReply */
         ZAB_PING,        /* to the learner: answer now by ZAB_SEND PING with SessionTouch... */
         ZAB_TOUCHED,     /* to the leader: SessionTouch... */
-        ZAB_SYNCED,      /* to the learner: answers its oldest forwarded sync */
+        ZAB_SYNCED,      /* to the learner: answers its oldest forwarded sync; memory is so far */
         ZAB_SYNC_DONE,   /* to the leader's own caller of ZAB_SYNC: `ticket` */
         ZAB_LEARNER_GONE /* to the leader: `link` answers no more */
     } type;
@@ -181,7 +183,7 @@ struct zab_update {
     bool reload;         /* forget memory, load what the disk holds, then ZAB_RELOADED */
     bool snapshot_begin; /* forget memory: a tree comes in snapshot_input */
     struct mk_bytes snapshot_input;
-    int64_t apply_to;  /* apply all up to here (zab_entry) in order; never falls */
+    int64_t apply_to;  /* apply all up to here (zab_entry) in order; falls only by a reload */
     bool role_changed; /* look at zab_status */
     int64_t deadline_ms;
 };
