@@ -153,7 +153,8 @@ return {
   -- that has some.
   -- extended_types = true,
 
-  -- Writes beyond a hard quota are refused. A soft quota has no effect in this version.
+  -- Writes beyond a hard quota are refused. Those beyond a soft one only make a line in the
+  -- log, whether this is on or not.
   -- enforce_quota = false,
 
   -- How often empty containers and expired TTL nodes are looked for. In ms.

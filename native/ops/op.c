@@ -79,6 +79,7 @@ int op_prepare(struct op_prepare *prepare, int32_t op, struct mk_reader *reader,
     const struct op_family *family = op_family_of(op);
     prepare->undecodable = false;
     prepare->create2_parts = MK_BYTES_NULL;
+    prepare->excess = NULL;
     if (!family || !family->prepare || op == MK_OP_CHECK)
         return MK_ERR_UNIMPLEMENTED;
     struct op_request request; /* decode fills the operation's own part */
@@ -94,10 +95,12 @@ int op_prepare(struct op_prepare *prepare, int32_t op, struct mk_reader *reader,
     }
     view_begin(prepare->view, prepare->zxid);
     int error = family->prepare(prepare, &request, txn, txn_type);
-    if (error)
+    if (error) {
         view_reject(prepare->view);
-    else
+        op_quota_rejected(prepare);
+    } else {
         view_accept(prepare->view);
+    }
     return error;
 }
 

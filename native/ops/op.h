@@ -29,6 +29,16 @@ struct op_caller {
 
 /* --- writes: request -> transaction ------------------------------------------------------ */
 
+/* A write beyond a limit of a quota: beyond a soft one it is done, beyond a hard one refused (where
+ * those are enforced). */
+struct op_quota_excess {
+    struct op_quota_excess *next;
+    struct mk_bytes path; /* that the quota is set on; borrowed from the request or the arena */
+    bool of_bytes;        /* else of znodes */
+    bool hard;
+    int64_t value, limit; /* what the subtree would have, what it may have */
+};
+
 struct op_prepare {
     struct view *view;
     struct tree *tree;
@@ -41,6 +51,7 @@ struct op_prepare {
     /* Out: of a multi with create2, a byte for each part, 1 where create2 was asked for; else
      * null. In the arena; the reply needs it (op_result). */
     struct mk_bytes create2_parts;
+    struct op_quota_excess *excess; /* out: for the operator, newest first, in the arena */
 };
 
 /* Validates `request` against the view and appends the transaction record to `txn`;

@@ -74,10 +74,14 @@ bool op_permits(const struct tree *tree, const struct op_settings *settings,
 int op_fixup_acl(const struct mk_acl_vector *wanted, const struct mk_id_vector *identities,
                  struct mk_arena *arena, struct mk_acl_vector *stored);
 
-/* Hard quotas against the committed usage (client-protocol reference, section 9): 0,
- * MK_ERR_QUOTA_EXCEEDED, or MK_ERR_MARSHALLING when the limits cannot be parsed. */
-int op_check_quota(const struct op_prepare *prepare, struct mk_bytes path, int64_t count_more,
+/* Quotas against the committed usage (client-protocol reference, section 9): 0, or, where they are
+ * enforced, MK_ERR_QUOTA_EXCEEDED, and MK_ERR_MARSHALLING when the limits cannot be parsed. Adds
+ * to prepare->excess. */
+int op_check_quota(struct op_prepare *prepare, struct mk_bytes path, int64_t count_more,
                    int64_t bytes_more);
+
+/* What was prepared is not done: writes beyond a soft limit were none. */
+void op_quota_rejected(struct op_prepare *prepare);
 
 /* 0 and the version after `current`, or MK_ERR_BAD_VERSION. -1 is never a version: as an
  * expectation it means any (3.9 and later skip it, ZOOKEEPER-4743). */

@@ -140,6 +140,7 @@ static int multi_prepare(struct op_prepare *prepare, const struct op_request *re
         failed = true;
         txn->length = part_begin;
         write_error_part(txn, error);
+        op_quota_rejected(prepare);
         view_reject(prepare->view);
         view_begin(prepare->view, prepare->zxid);
     }

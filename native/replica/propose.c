@@ -114,6 +114,8 @@ void propose_request(struct replica *replica, struct connection *connection, int
     transaction_begin(replica);
     int32_t type = op;
     int error = op_prepare(&prepare, op, &reader, &replica->scratch, &type);
+    if (MK_UNLIKELY(prepare.excess != NULL))
+        replica_complain_quota(replica, prepare.excess);
     if (error && prepare.undecodable) {
         answer_undecodable(replica, connection, xid, op, error);
         return;

@@ -84,7 +84,16 @@ enum complaint {
     COMPLAINT_AUTH,
     COMPLAINT_IDENTITIES,
     COMPLAINT_AHEAD,
+    COMPLAINT_QUOTA,
     COMPLAINT_COUNT
+};
+
+/* Limits of quotas that have a line of their own in a minute. */
+#define QUOTA_LINES 64
+
+struct quota_line {
+    uint64_t key;     /* which limit of which path */
+    int64_t until_ms; /* no other before; not later than now: free */
 };
 
 enum connection_phase {
@@ -212,6 +221,7 @@ struct replica {
 
     struct replica_stats stats;
     struct mk_quiet complaints[COMPLAINT_COUNT];
+    struct quota_line quota_lines[QUOTA_LINES];
     struct replica_digest *digests;
     size_t digest_count;
 
@@ -321,6 +331,8 @@ void egress_changes(struct replica *replica, int64_t zxid);
 /* A line at level warn, unless there were many of this kind in the last minute. */
 void replica_complain(struct replica *replica, enum complaint kind, const char *format, ...)
     MK_PRINTF(3, 4);
+/* Writes beyond limits of quotas: a line for each limit, once in a minute. */
+void replica_complain_quota(struct replica *replica, const struct op_quota_excess *excess);
 /* Tells how many were kept back, when it is time. */
 void complaints_run(struct replica *replica);
 int64_t complaints_deadline_ms(const struct replica *replica);

@@ -33,9 +33,10 @@ struct fixture {
     struct mk_buffer request, txn, reply;
     int32_t txn_type;
     bool undecodable;
-    struct mk_bytes create2_parts; /* of the last prepare, in the arena */
-    size_t reply_bytes_max;        /* of reads; 0: the default */
-    uint64_t steps;                /* of the last read */
+    struct mk_bytes create2_parts;        /* of the last prepare, in the arena */
+    const struct op_quota_excess *excess; /* of the last prepare, in the arena */
+    size_t reply_bytes_max;               /* of reads; 0: the default */
+    uint64_t steps;                       /* of the last read */
 };
 
 static UNUSED void fixture_init(struct fixture *f)
@@ -194,6 +195,7 @@ static UNUSED int prepare(struct fixture *f, int32_t op)
     int error = op_prepare(&prepare, op, &reader, &f->txn, &f->txn_type);
     f->undecodable = prepare.undecodable;
     f->create2_parts = prepare.create2_parts;
+    f->excess = prepare.excess;
     if (error) {
         assert_int_equal(f->txn.length, 0);
         assert_true(digest == view_digest(f->view));

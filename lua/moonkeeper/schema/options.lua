@@ -294,7 +294,8 @@ M.sections = {
     {
       name = "enforce_quota", type = "boolean", c = "replica.operations.enforce_quota",
       default = false,
-      doc = "Writes beyond a hard quota are refused. A soft quota has no effect in this version.",
+      doc = "Writes beyond a hard quota are refused. Those beyond a soft one only make a line " ..
+        "in the log, whether this is on or not.",
       zoo = { "enforceQuota", convert = "boolean" },
     },
     {

@@ -34,7 +34,8 @@ describe("the reference of options", function()
       end
     end
     assert.are.equal("enforce_quota\n\n  Writes beyond a hard quota are refused. "
-      .. "A soft quota has no effect in this version.\n\n  value     true or false\n"
+      .. "Those beyond a soft one only make a line in the log,\n  whether this is on or not.\n\n"
+      .. "  value     true or false\n"
       .. "  default   false\n  zoo.cfg   enforceQuota\n",
       reference.option "enforce_quota")
     assert.is_nil(reference.option "frobnicate")

@@ -4,6 +4,7 @@
 #include "tests/lib/replica_fixture.c"
 
 #include "base/quiet.h"
+#include "replica/replica_int.h"
 
 struct lines {
     int count;
@@ -94,6 +95,68 @@ static void test_limit_of_identities_is_in_the_line(void **state)
     assert_int_equal(lines.count, 1);
 }
 
+static void set_quota(struct world *world, const char *name, const char *limits)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/%s", name);
+    create(world, 0, path, 0);
+    snprintf(path, sizeof path, "/zookeeper/quota/%s", name);
+    create(world, 0, path, 0);
+    snprintf(path, sizeof path, "/zookeeper/quota/%s/zookeeper_stats", name);
+    create(world, 0, path, 0);
+    snprintf(path, sizeof path, "/zookeeper/quota/%s/zookeeper_limits", name);
+    create(world, 0, path, 0);
+    set(world, 0, path, limits);
+}
+
+static void test_soft_quotas(void **state)
+{
+    struct world *world = *state;
+    start(world);
+    session_open(world, 0);
+    set_quota(world, "a", "count=1,bytes=-1");
+    set_quota(world, "b", "count=-1,bytes=5");
+    set(world, 0, "/b", "12345");
+    assert_int_equal(lines.count, 0);
+    create(world, 0, "/a/1", 0);
+    assert_int_equal(lines.count, 1);
+    assert_string_equal(lines.last, "a write goes beyond the soft quota /zookeeper/quota/a: 2 "
+                                    "znodes, its limit is 1");
+    create(world, 0, "/a/2", 0);
+    assert_int_equal(lines.count, 1);
+    set(world, 0, "/b", "123456"); /* another quota has its own line */
+    assert_int_equal(lines.count, 2);
+    assert_string_equal(lines.last, "a write goes beyond the soft quota /zookeeper/quota/b: 6 "
+                                    "bytes, its limit is 5");
+    world_pass(world, MK_QUIET_INTERVAL_MS);
+    session_open(world, 1);
+    create(world, 1, "/a/3", 0);
+    assert_int_equal(lines.count, 3);
+    assert_non_null(strstr(lines.last, ": 4 znodes"));
+}
+
+/* Whoever may set quotas cannot fill the disk with them. */
+static void test_many_quotas(void **state)
+{
+    struct world *world = *state;
+    start(world);
+    session_open(world, 0);
+    int count = QUOTA_LINES + MK_QUIET_LINES + 10;
+    char name[64];
+    for (int i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "q%d", i);
+        set_quota(world, name, "count=1,bytes=-1");
+    }
+    for (int i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "/q%d/1", i);
+        create(world, 0, name, 0);
+    }
+    assert_int_equal(lines.count, QUOTA_LINES + MK_QUIET_LINES);
+    world_pass(world, MK_QUIET_INTERVAL_MS);
+    assert_int_equal(lines.count, QUOTA_LINES + MK_QUIET_LINES + 1);
+    assert_non_null(strstr(lines.last, "10 more of this kind"));
+}
+
 #define PREPARED(test) cmocka_unit_test_setup_teardown(test, world_prepare, world_teardown)
 
 int main(void)
@@ -101,6 +164,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PREPARED(test_bad_connections),
         PREPARED(test_identities_are_named),
+        PREPARED(test_soft_quotas),
+        PREPARED(test_many_quotas),
         PREPARED(test_limit_of_identities_is_in_the_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
