@@ -28,6 +28,7 @@ void replica_options_init(struct replica_options *options)
         .turn_cost_max = 512 << 10,
         .continue_cost_max = 2 << 20,
         .commit_cost_max = 2 << 20,
+        .scout_znodes_min = 20000, /* smaller trees are in the caches anyway */
         .watches_per_connection_max = 1000000,
         .watch_bytes_per_connection_max = (uint64_t)128 << 20,
         .watch_bytes_total_max = (uint64_t)512 << 20,

@@ -46,6 +46,9 @@ struct replica_options {
     uint32_t turn_cost_max;
     uint32_t continue_cost_max;
     uint32_t commit_cost_max; /* bytes of transactions to apply before others are looked at */
+    /* In a tree of at least so many znodes the frames that a client has sent ahead are looked at
+     * before they are handled (scout.c). It changes no answer. */
+    uint32_t scout_znodes_min;
     uint32_t watches_per_connection_max;
     /* Beyond these a watch is refused (watch_limit in tree/watch.h). */
     uint64_t watch_bytes_per_connection_max, watch_bytes_total_max;

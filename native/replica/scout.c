@@ -7,8 +7,6 @@
 
 #include "wire/frame.h"
 
-#define ZNODES_MIN 20000 /* smaller trees are in the caches anyway */
-
 /* The path of a request whose record begins with one. */
 static bool path_of(struct mk_bytes frame, struct mk_bytes *path)
 {
@@ -25,7 +23,7 @@ static bool path_of(struct mk_bytes frame, struct mk_bytes *path)
 
 size_t scout_frames(struct replica *replica, struct mk_bytes bytes)
 {
-    if (tree_node_count(replica->tree) < ZNODES_MIN)
+    if (tree_node_count(replica->tree) < replica->options.scout_znodes_min)
         return SIZE_MAX;
     struct mk_bytes paths[TREE_PREFETCH_MAX];
     size_t frames = 0, count = 0, offset = 0, size = mk_bytes_size(bytes);

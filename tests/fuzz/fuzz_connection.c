@@ -523,6 +523,7 @@ static void begin(struct host *host, struct input *input)
     options->output_close_bytes = limits & 16 ? 200 : 20000;
     options->watches_per_connection_max = limits & 32 ? 3 : 1000;
     options->snapshot_transactions = limits & 64 ? 4 : 1000;
+    options->scout_znodes_min = limits & 128 ? 1000 : 0; /* never, always */
     options->snapshot_interval_min_ms = 0;
     options->container_check_interval_ms = 500;
     options->container_never_used_ms = 1000;

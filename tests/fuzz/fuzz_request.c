@@ -2,8 +2,8 @@
 /* Fuzzes the operations: the input is a conversation, each request one byte for the opcode, one
  * for the session (low bits) and how many transactions may wait to be applied (high bits),
  * two for the length, then the record. Asserts that whatever is prepared can be applied with
- * the digest that was promised, that no read changes the tree, and that the tree is sound at
- * the end. */
+ * the digest that was promised, that the answer to a multi can be read, that no read changes the
+ * tree, and that the tree is sound at the end. */
 #include "ops/op.h"
 #include "tree/tree.h"
 
@@ -18,6 +18,7 @@ struct flight {
     struct mk_bytes txn;
     uint64_t digest;
     int32_t op;
+    struct mk_bytes create2_parts; /* in the arena */
 };
 
 struct conversation {
@@ -75,6 +76,46 @@ static void end(struct conversation *c)
     mk_buffer_fini(&c->reply);
 }
 
+/* One part, and whether it is what was asked for. */
+static void check_part(struct mk_reader *reader, const struct mk_multi_header *header,
+                       bool asked_create2)
+{
+    struct mk_create_response create;
+    struct mk_create2_response create2;
+    struct mk_set_data_response set_data;
+    struct mk_error_response error;
+    MK_ASSERT(!asked_create2 || header->type == MK_OP_CREATE2); /* so are TTL nodes told */
+    if (header->type == MK_OP_ERROR)
+        mk_error_response_read(reader, &error);
+    else if (header->type == MK_OP_CREATE)
+        mk_create_response_read(reader, &create);
+    else if (header->type == MK_OP_CREATE2)
+        mk_create2_response_read(reader, &create2);
+    else if (header->type == MK_OP_SET_DATA)
+        mk_set_data_response_read(reader, &set_data);
+    else
+        MK_ASSERT(header->type == MK_OP_DELETE || header->type == MK_OP_CHECK);
+}
+
+static void check_multi_reply(struct conversation *c, struct mk_bytes create2_parts)
+{
+    struct mk_reader reader;
+    mk_reader_init(&reader, c->reply.data, c->reply.length, &c->arena);
+    for (int32_t i = 0;; i++) {
+        struct mk_multi_header header;
+        mk_multi_header_read(&reader, &header);
+        MK_ASSERT(!reader.error);
+        if (header.done) {
+            MK_ASSERT(create2_parts.length < 0 || create2_parts.length == i);
+            break;
+        }
+        bool failed = header.type == MK_OP_ERROR;
+        check_part(&reader, &header,
+                   !failed && i < create2_parts.length && create2_parts.data[i] != 0);
+    }
+    MK_ASSERT(!reader.error && mk_reader_left(&reader) == 0);
+}
+
 static void apply_oldest(struct conversation *c)
 {
     struct flight *flight = &c->queue[0];
@@ -88,7 +129,10 @@ static void apply_oldest(struct conversation *c)
     view_committed(c->view, flight->header.zxid);
     MK_ASSERT(tree_digest(c->tree) == flight->digest);
     mk_buffer_clear(&c->reply);
+    result.create2_parts = flight->create2_parts;
     op_write_reply(&c->reply, flight->op, &result);
+    if (flight->op == MK_OP_MULTI)
+        check_multi_reply(c, flight->create2_parts);
     op_changes_clear(&c->changes, tree_acls(c->tree));
     memmove(c->queue, c->queue + 1, --c->queued * sizeof *c->queue);
 }
@@ -109,9 +153,10 @@ static void write_request(struct conversation *c, int32_t op, int64_t session_id
     uint64_t digest = view_digest(c->view);
     mk_buffer_clear(&c->txn);
     mk_reader_init_bytes(&reader, request, &c->arena);
-    if (op == MK_OP_CLOSE_SESSION)
+    if (op == MK_OP_CLOSE_SESSION) {
+        prepare.create2_parts = MK_BYTES_NULL;
         op_prepare_close_session(&prepare, session_id, &c->txn);
-    else
+    } else
         error = op_prepare(&prepare, op, &reader, &c->txn, &type);
     if (error) {
         MK_ASSERT(c->txn.length == 0);
@@ -124,7 +169,8 @@ static void write_request(struct conversation *c, int32_t op, int64_t session_id
         {session_id, 0, c->zxid, c->zxid * 10, type},
         mk_bytes_of(mk_arena_copy(&c->arena, c->txn.data, c->txn.length), c->txn.length),
         view_digest(c->view),
-        op};
+        op,
+        prepare.create2_parts};
 }
 
 static void read_request(struct conversation *c, int32_t op, int64_t session_id,
