@@ -62,6 +62,9 @@ struct op_prepare {
  * reconfig (answers its proper error), deleteContainer (internal caller only). */
 int op_prepare(struct op_prepare *prepare, int32_t op, struct mk_reader *request,
                struct mk_buffer *txn, int32_t *txn_type);
+/* op_prepare.create2_parts of a multi that another server will prepare; null as well when the bytes
+ * are none. */
+struct mk_bytes op_create2_parts(struct mk_bytes multi, struct mk_arena *arena);
 /* closeSession: lists the ephemerals to delete. Always succeeds. */
 void op_prepare_close_session(struct op_prepare *prepare, int64_t session_id,
                               struct mk_buffer *txn);

@@ -109,6 +109,15 @@ static struct mk_bytes create2_parts(const struct op_multi_part *parts, struct m
     return mk_bytes_of(marks, (size_t)count);
 }
 
+struct mk_bytes op_create2_parts(struct mk_bytes multi, struct mk_arena *arena)
+{
+    struct op_request request = {.op = MK_OP_MULTI};
+    struct mk_reader reader;
+    mk_reader_init_bytes(&reader, multi, arena);
+    multi_decode(&reader, &request);
+    return reader.error ? MK_BYTES_NULL : create2_parts(request.parts, arena);
+}
+
 static int multi_prepare(struct op_prepare *prepare, const struct op_request *request,
                          struct mk_buffer *txn, int32_t *txn_type)
 {

@@ -6,102 +6,182 @@
 
 #include "base/mem.h"
 
-static void session_created(struct replica *replica, const struct proposal *proposal)
+/* A transaction whose turn has come, and who waits for it here. */
+struct commit {
+    struct mk_txn_header header;
+    struct mk_bytes data;          /* TxnHeader, record, optional TxnDigest */
+    struct proposal *proposal;     /* of this server, else NULL */
+    struct connection *connection; /* of the request, or of the session that is made */
+    struct request *request;       /* NULL: nobody waits here */
+    int32_t op; /* of the request: create and create2 make the same transaction */
+    struct mk_bytes create2_parts;
+};
+
+/* Every member of an ensemble keeps the table of sessions, so that it can lead at once. */
+static void session_created(struct replica *replica, const struct commit *commit)
 {
-    struct session *session = session_find(replica, proposal->session_id);
-    MK_ASSERT(session != NULL);
+    struct session *session = session_find(replica, commit->header.client_id);
+    if (!session) {
+        int32_t timeout_ms = 0;
+        MK_ASSERT(replica->ensemble);
+        tree_session_find(replica->tree, commit->header.client_id, &timeout_ms);
+        session = session_add(replica, commit->header.client_id, timeout_ms);
+    }
     session->committed = true;
-    if (proposal->connection)
-        handshake_established(replica, proposal->connection);
+    struct connection *connection = commit->connection;
+    if (!connection && session->connection && session->connection->phase == PHASE_ESTABLISHING &&
+        !session->connection->revalidating)
+        connection = session->connection;
+    if (connection)
+        handshake_established(replica, connection);
 }
 
 /* The client that asked gets its answer and then the end of the connection; one that fell
  * silent just gets the end. */
-static void session_closed(struct replica *replica, const struct proposal *proposal)
+static void session_closed(struct replica *replica, const struct commit *commit)
 {
-    struct session *session = session_find(replica, proposal->session_id);
+    struct session *session = session_find(replica, commit->header.client_id);
     if (!session)
         return; /* an owner of ephemerals that had no session */
     struct connection *connection = session->connection;
     if (connection) {
+        if (connection->phase != PHASE_ESTABLISHING)
+            replica->stats.connection_count--;
         connection->phase = PHASE_ENDING;
-        replica->stats.connection_count--;
     }
     session_free(replica, session);
     if (!connection)
         return;
-    if (proposal->request)
+    if (commit->request)
         connection_end(replica, connection);
     else
         connection_drop(replica, connection);
 }
 
 /* The header's err: 0 also for a failed multi, whose body tells (client-protocol, 5.3). */
-static void answer_write(struct replica *replica, const struct proposal *proposal,
+static void answer_write(struct replica *replica, const struct commit *commit,
                          const struct op_result *result)
 {
-    struct connection *connection = proposal->connection;
-    struct request *request = proposal->request;
+    struct connection *connection = commit->connection;
+    struct request *request = commit->request;
     if (connection->link.closing) {
         pipeline_free(replica, connection); /* nobody is there to be told */
         return;
     }
     MK_ASSERT(connection->queue_head == request);
-    bool is_multi = proposal->op == MK_OP_MULTI && result->type == MK_OP_MULTI;
+    bool is_multi = commit->op == MK_OP_MULTI && result->type == MK_OP_MULTI;
     int32_t error = is_multi ? 0 : result->error;
     size_t begin = egress_reply_begin(connection);
     if (!error)
-        op_write_reply(&connection->link.output, proposal->op, result);
-    egress_reply_end(replica, connection, begin, request->xid, proposal->zxid, error);
-    stats_replied(replica, connection, request->xid, proposal->op, proposal->zxid,
+        op_write_reply(&connection->link.output, commit->op, result);
+    egress_reply_end(replica, connection, begin, request->xid, commit->header.zxid, error);
+    stats_replied(replica, connection, request->xid, commit->op, commit->header.zxid,
                   request->started_ms);
     pipeline_pop(replica, connection);
 }
 
-static void apply(struct replica *replica, struct proposal *proposal, struct op_result *result)
+static void apply(struct replica *replica, struct commit *commit, struct mk_reader *reader,
+                  struct op_result *result)
 {
-    struct mk_reader reader;
-    struct mk_txn_header header;
-    mk_reader_init(&reader, proposal->data, proposal->length, &replica->arena);
-    mk_txn_header_read(&reader, &header);
     struct op_apply context = {.tree = replica->tree,
                                .arena = &replica->arena,
                                .changes = &replica->changes,
-                               .view = replica->view};
-    int error = op_apply(&context, &header, &reader, result);
-    result->create2_parts =
-        (struct mk_bytes){proposal->data + proposal->length, proposal->create2_length};
-    MK_ASSERT(error == 0); /* we made these bytes */
-    MK_ASSERT(header.zxid == proposal->zxid);
-    replica->last_zxid = header.zxid;
-    view_committed(replica->view, header.zxid);
+                               .view = commit->proposal ? replica->view : NULL};
+    int error = op_apply(&context, &commit->header, reader, result);
+    result->create2_parts = commit->create2_parts;
+    MK_ASSERT(error == 0); /* we made these bytes, or the log could not be read again either */
+    replica->last_zxid = commit->header.zxid;
+    view_committed(replica->view, commit->header.zxid);
     mk_histogram_add(&replica->stats.histograms[HISTOGRAM_PROPAGATION_LATENCY],
-                     (uint64_t)MK_MAX(replica->wall_ms - header.time, INT64_C(0)));
-    stats_digest(replica, header.zxid);
+                     (uint64_t)MK_MAX(replica->wall_ms - commit->header.time, INT64_C(0)));
+    stats_digest(replica, commit->header.zxid);
+    if (replica->ensemble)
+        commit_compare_digest(replica, commit->header.zxid, reader);
 }
 
-static void commit_one(struct replica *replica, struct proposal *proposal)
+/* Who waits for it on this server? */
+static void find_waiting(struct replica *replica, struct commit *commit)
 {
+    struct proposal *proposal = commit->proposal;
+    if (proposal) {
+        commit->request = proposal->request;
+        commit->connection = proposal->connection;
+        commit->op = proposal->op;
+        commit->create2_parts =
+            (struct mk_bytes){proposal->data + proposal->data_length, proposal->create2_length};
+        return;
+    }
+    commit->op = commit->header.type;
+    commit->create2_parts = MK_BYTES_NULL;
+    commit->request = forward_match(replica, &commit->header, &commit->connection);
+    if (!commit->request) {
+        commit->connection = NULL;
+        return;
+    }
+    commit->op = commit->request->op;
+    if (commit->request->frame_length) { /* in the arena: the request goes with its answer */
+        uint8_t *parts =
+            mk_arena_copy(&replica->arena, commit->request->frame, commit->request->frame_length);
+        commit->create2_parts = mk_bytes_of(parts, commit->request->frame_length);
+    }
+}
+
+static void commit_one(struct replica *replica, struct commit *commit)
+{
+    struct mk_reader reader;
     struct op_result result;
-    struct connection *connection = proposal->connection;
-    if (proposal->request)
-        pipeline_finish(replica, connection);
-    apply(replica, proposal, &result);
-    egress_changes(replica, proposal->zxid);
-    if (proposal->request)
-        answer_write(replica, proposal, &result);
-    if (proposal->op == MK_OP_CREATE_SESSION)
-        session_created(replica, proposal);
-    else if (proposal->op == MK_OP_CLOSE_SESSION)
-        session_closed(replica, proposal);
-    if (proposal->request)
-        pipeline_run(replica, connection);
+    mk_reader_init_bytes(&reader, commit->data, &replica->arena);
+    mk_txn_header_read(&reader, &commit->header);
+    find_waiting(replica, commit);
+    if (commit->request)
+        pipeline_finish(replica, commit->connection);
+    apply(replica, commit, &reader, &result);
+    egress_changes(replica, commit->header.zxid);
+    if (commit->request)
+        answer_write(replica, commit, &result);
+    if (commit->header.type == MK_OP_CREATE_SESSION)
+        session_created(replica, commit);
+    else if (commit->header.type == MK_OP_CLOSE_SESSION)
+        session_closed(replica, commit);
+    if (commit->request)
+        pipeline_run(replica, commit->connection);
     mk_arena_reset(&replica->arena);
+}
+
+/* --- whose turn it is ------------------------------------------------------------------------- */
+
+static bool next_of_ensemble(const struct replica *replica, struct commit *commit)
+{
+    const struct ensemble *ensemble = replica->ensemble;
+    if (ensemble->loading || ensemble->reloading)
+        return false;
+    const struct zab_entry *entry = zab_entry_after(ensemble->zab, replica->last_zxid);
+    if (!entry || entry->zxid > zab_apply_to(ensemble->zab))
+        return false;
+    struct proposal *proposal = replica->proposal_first;
+    MK_ASSERT(!proposal || proposal->zxid >= entry->zxid);
+    *commit =
+        (struct commit){.data = mk_bytes_of(entry->data, entry->length),
+                        .proposal = proposal && proposal->zxid == entry->zxid ? proposal : NULL};
+    return true;
+}
+
+static bool next(const struct replica *replica, struct commit *commit)
+{
+    if (replica->ensemble)
+        return next_of_ensemble(replica, commit);
+    struct proposal *proposal = replica->proposal_first;
+    if (!proposal || proposal->zxid > replica->durable_zxid)
+        return false;
+    *commit = (struct commit){.data = mk_bytes_of(proposal->data, proposal->length),
+                              .proposal = proposal};
+    return true;
 }
 
 bool commit_is_due(const struct replica *replica)
 {
-    return replica->proposal_first && replica->proposal_first->zxid <= replica->durable_zxid;
+    struct commit commit;
+    return next(replica, &commit);
 }
 
 void commit_durable(struct replica *replica, int64_t zxid)
@@ -113,20 +193,18 @@ void commit_durable(struct replica *replica, int64_t zxid)
 
 void commit_continue(struct replica *replica)
 {
-    if (!commit_is_due(replica))
-        return;
+    struct commit commit;
     uint64_t cost = 0;
-    while (commit_is_due(replica) && cost < replica->options.commit_cost_max) {
-        struct proposal *proposal = replica->proposal_first;
-        cost += proposal->length + FAIR_REQUEST_COST;
-        commit_one(replica, proposal);
-        replica->proposal_first = proposal->next;
-        if (!replica->proposal_first)
-            replica->proposal_last = NULL;
-        replica->proposal_count--;
-        replica->proposal_bytes -= proposal->length;
-        proposal_free(&replica->pool, proposal);
+    while (cost < replica->options.commit_cost_max && next(replica, &commit)) {
+        cost += (uint64_t)commit.data.length + FAIR_REQUEST_COST;
+        commit_one(replica, &commit);
+        if (commit.proposal)
+            proposal_done(replica);
+        if (replica->ensemble)
+            snapshot_logged(replica, (size_t)commit.data.length);
     }
+    if (cost == 0)
+        return;
     if (replica->paused_count > 0 &&
         replica->proposal_count <= replica->options.outstanding_max / 2)
         connections_resume_all(replica);

@@ -24,6 +24,7 @@ static const char *const kind_texts[COMPLAINT_COUNT] = {
     [COMPLAINT_IDENTITIES] = "identities refused",
     [COMPLAINT_QUOTA] = "writes beyond the limit of a quota",
     [COMPLAINT_AHEAD] = "clients that have seen a later zxid",
+    [COMPLAINT_DIGEST] = "transactions after which the tree differs from the leader's",
 };
 
 static void tell_kept_back(struct replica *replica, enum complaint kind)

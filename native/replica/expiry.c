@@ -56,6 +56,10 @@ static void sift_down(struct expiry *expiry, size_t index)
 void expiry_insert(struct replica *replica, struct session *session)
 {
     struct expiry *expiry = &replica->expiry;
+    if (!replica_leads(replica)) { /* only the leader lets sessions expire */
+        session->heap_index = NOT_IN_HEAP;
+        return;
+    }
     if (expiry->count == expiry->capacity) {
         expiry->capacity = MK_MAX(expiry->capacity * 2, (size_t)64);
         expiry->heap = mk_realloc(expiry->heap, expiry->capacity * sizeof *expiry->heap);

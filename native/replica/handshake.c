@@ -79,23 +79,52 @@ void handshake_established(struct replica *replica, struct connection *connectio
     connection_resume(replica, connection);
 }
 
-/* A second connection with the same session closes the first (trap 35). */
-static void take_over(struct replica *replica, struct session *session)
+/* Only the leader knows whether the session lives, and it must know where its client is now. The
+ * session may be so new that this server has not applied it yet. */
+static void ask_leader(struct replica *replica, struct connection *connection,
+                       const struct mk_connect_request *request, int32_t timeout_ms)
 {
-    struct connection *old = session->connection;
-    if (!old)
+    if (!password_matches(request->session_id, request->password)) {
+        refuse(replica, connection);
         return;
-    old->session = NULL;
-    old->phase = PHASE_ENDING;
-    replica->stats.connection_count--;
-    watch_forget(replica->watches, old->number);
-    connection_drop(replica, old);
+    }
+    struct session *session = session_find(replica, request->session_id);
+    if (!session)
+        session = session_add(replica, request->session_id, timeout_ms);
+    session_leave_connection(replica, session);
+    session->connection = connection;
+    session->timeout_ms = timeout_ms;
+    connection->session = session;
+    connection->phase = PHASE_ESTABLISHING;
+    connection->revalidating = true;
+    forward_revalidate(replica, connection);
+}
+
+void handshake_revalidated(struct replica *replica, struct connection *connection, bool valid)
+{
+    struct session *session = connection->session;
+    if (!connection->revalidating)
+        return;
+    connection->revalidating = false;
+    if (valid) {
+        address_enter(replica, session, connection->address);
+        handshake_established(replica, connection);
+        return;
+    }
     session->connection = NULL;
+    connection->session = NULL;
+    if (!session->committed)
+        session_free(replica, session);
+    refuse(replica, connection);
 }
 
 static void resume(struct replica *replica, struct connection *connection,
                    const struct mk_connect_request *request, int32_t timeout_ms)
 {
+    if (replica_learns(replica)) {
+        ask_leader(replica, connection, request, timeout_ms);
+        return;
+    }
     struct session *session = session_find(replica, request->session_id);
     if (session && session->closing) {
         /* Its end is not durable yet: "expired" would be a promise. The client comes back. */
@@ -107,7 +136,8 @@ static void resume(struct replica *replica, struct connection *connection,
         refuse(replica, connection);
         return;
     }
-    take_over(replica, session);
+    session_leave_connection(replica, session);
+    session->owner = replica->options.server_id;
     session->connection = connection;
     address_enter(replica, session, connection->address);
     session->timeout_ms = timeout_ms;
@@ -138,7 +168,7 @@ void handshake_frame(struct replica *replica, struct connection *connection, str
     mk_reader_init_bytes(&reader, frame, &replica->arena);
     mk_connect_request_read(&reader, &request);
     handshake_list_remove(replica, connection);
-    if (reader.error) {
+    if (reader.error || !replica_is_serving(replica)) {
         connection_drop(replica, connection);
         return;
     }
@@ -166,9 +196,17 @@ void handshake_frame(struct replica *replica, struct connection *connection, str
         connection_drop(replica, connection);
         return;
     }
+    if (!replica_learns(replica) && !replica_may_propose(replica)) {
+        connection_drop(replica, connection);
+        return;
+    }
     connection->session = session_add(replica, session_next_id(replica), timeout_ms);
     connection->session->connection = connection;
+    connection->session->owner = replica->options.server_id;
     address_enter(replica, connection->session, connection->address);
     connection->phase = PHASE_ESTABLISHING;
-    propose_create_session(replica, connection);
+    if (replica_learns(replica))
+        forward_create_session(replica, connection);
+    else
+        propose_create_session(replica, connection);
 }

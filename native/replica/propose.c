@@ -32,6 +32,18 @@ static void update_log(struct replica *replica, const struct proposal *proposal)
     snapshot_logged(replica, proposal->length);
 }
 
+/* The bytes are in the log's hands (a single server), or in those of zab, which copies them. */
+static void hand_over(struct replica *replica, const struct proposal *proposal)
+{
+    if (!replica->ensemble) {
+        update_log(replica, proposal);
+        return;
+    }
+    ensemble_step(replica, &(struct zab_event){.type = ZAB_SUBMIT,
+                                               .zxid = proposal->zxid,
+                                               .bytes = mk_buffer_bytes(&replica->scratch)});
+}
+
 /* Closes the transaction in `scratch` and hands it to the log. */
 static struct proposal *transaction_end(struct replica *replica, int64_t session_id, int32_t cxid,
                                         int32_t type, int32_t op, struct mk_bytes create2_parts)
@@ -49,16 +61,17 @@ static struct proposal *transaction_end(struct replica *replica, int64_t session
         mk_txn_digest_write(scratch, &digest);
     }
     size_t marks = (size_t)MK_MAX(create2_parts.length, 0);
-    struct proposal *proposal =
-        mk_pool_alloc(&replica->pool, sizeof *proposal + scratch->length + marks);
+    size_t kept = replica->ensemble ? 0 : scratch->length;
+    struct proposal *proposal = mk_pool_alloc(&replica->pool, sizeof *proposal + kept + marks);
     *proposal = (struct proposal){.zxid = header.zxid,
                                   .session_id = session_id,
                                   .op = op,
                                   .create2_length = create2_parts.length,
-                                  .length = (uint32_t)scratch->length};
-    memcpy(proposal->data, scratch->data, scratch->length);
+                                  .length = (uint32_t)scratch->length,
+                                  .data_length = (uint32_t)kept};
+    memcpy(proposal->data, scratch->data, kept);
     if (marks > 0)
-        memcpy(proposal->data + scratch->length, create2_parts.data, marks);
+        memcpy(proposal->data + kept, create2_parts.data, marks);
     stats_sample(replica, SUMMARY_SYNC_PROCESSOR_QUEUE_SIZE, replica->proposal_count);
     stats_count(replica, COUNTER_SYNC_PROCESSOR_REQUEST_QUEUED);
     if (replica->proposal_last)
@@ -68,8 +81,25 @@ static struct proposal *transaction_end(struct replica *replica, int64_t session
     replica->proposal_last = proposal;
     replica->proposal_count++;
     replica->proposal_bytes += proposal->length;
-    update_log(replica, proposal);
+    hand_over(replica, proposal);
     return proposal;
+}
+
+void proposal_done(struct replica *replica)
+{
+    struct proposal *proposal = replica->proposal_first;
+    replica->proposal_first = proposal->next;
+    if (!replica->proposal_first)
+        replica->proposal_last = NULL;
+    replica->proposal_count--;
+    replica->proposal_bytes -= proposal->length;
+    proposal_free(&replica->pool, proposal);
+}
+
+void proposals_drop(struct replica *replica)
+{
+    while (replica->proposal_first)
+        proposal_done(replica);
 }
 
 static struct op_prepare prepare_context(struct replica *replica)
@@ -103,6 +133,51 @@ static void answer_undecodable(struct replica *replica, struct connection *conne
     pipeline_run(replica, connection);
 }
 
+/* The transaction that says that there is none. */
+static struct proposal *error_end(struct replica *replica, int64_t session_id, int32_t cxid,
+                                  int32_t op, int32_t error)
+{
+    replica->scratch.length = MK_TXN_HEADER_BYTES;
+    mk_write_int(&replica->scratch, error);
+    return transaction_end(replica, session_id, cxid, MK_OP_ERROR, op, MK_BYTES_NULL);
+}
+
+void propose_error(struct replica *replica, int64_t session_id, int32_t cxid, int32_t op,
+                   int32_t error)
+{
+    transaction_begin(replica);
+    error_end(replica, session_id, cxid, op, error);
+}
+
+void propose_remote(struct replica *replica, int64_t session_id, int32_t cxid, int32_t op,
+                    struct mk_bytes body, const struct mk_id_vector *identities)
+{
+    struct op_prepare prepare = prepare_context(replica);
+    prepare.caller = (struct op_caller){.session_id = session_id, .identities = identities};
+    struct mk_reader reader;
+    mk_reader_init_bytes(&reader, body, &replica->arena);
+    transaction_begin(replica);
+    int32_t type = op;
+    int error = op_prepare(&prepare, op, &reader, &replica->scratch, &type);
+    if (error)
+        error_end(replica, session_id, cxid, op, error);
+    else
+        transaction_end(replica, session_id, cxid, type, op, MK_BYTES_NULL);
+}
+
+void propose_remote_session(struct replica *replica, int64_t session_id, struct mk_bytes body)
+{
+    struct mk_reader reader;
+    mk_reader_init_bytes(&reader, body, &replica->arena);
+    int32_t timeout_ms = mk_read_int(&reader);
+    if (reader.error)
+        return; /* no learner makes such a request */
+    transaction_begin(replica);
+    mk_write_int(&replica->scratch, timeout_ms);
+    transaction_end(replica, session_id, 0, MK_OP_CREATE_SESSION, MK_OP_CREATE_SESSION,
+                    MK_BYTES_NULL);
+}
+
 void propose_request(struct replica *replica, struct connection *connection, int32_t xid,
                      int32_t op, struct mk_bytes body)
 {
@@ -120,13 +195,9 @@ void propose_request(struct replica *replica, struct connection *connection, int
         answer_undecodable(replica, connection, xid, op, error);
         return;
     }
-    if (error) {
-        replica->scratch.length = MK_TXN_HEADER_BYTES;
-        mk_write_int(&replica->scratch, error);
-        type = MK_OP_ERROR;
-    }
-    struct proposal *proposal =
-        transaction_end(replica, connection->session->id, xid, type, op, prepare.create2_parts);
+    struct proposal *proposal = error ? error_end(replica, connection->session->id, xid, op, error)
+                                      : transaction_end(replica, connection->session->id, xid, type,
+                                                        op, prepare.create2_parts);
     attach_request(replica, connection, proposal, xid);
 }
 

@@ -100,6 +100,9 @@ static void collect(void *context, const struct znode *node)
 void reaper_run(struct replica *replica)
 {
     const struct replica_options *options = &replica->options;
+    replica->reaper_next_ms = replica->now_ms + options->container_check_interval_ms;
+    if (!replica_leads(replica) || !replica_may_propose(replica))
+        return;
     uint64_t per_run = (uint64_t)options->container_checks_per_minute_max *
                        (uint64_t)options->container_check_interval_ms / MINUTE_MS;
     struct reaping reaping = {.replica = replica, .left = MK_MAX(per_run, (uint64_t)1)};
@@ -111,5 +114,4 @@ void reaper_run(struct replica *replica)
         mk_arena_reset(&replica->arena);
     }
     mk_buffer_fini(&reaping.paths);
-    replica->reaper_next_ms = replica->now_ms + options->container_check_interval_ms;
 }

@@ -75,6 +75,8 @@ struct replica *replica_new(const struct replica_options *options)
                 options->watch_bytes_total_max);
     mk_arena_init(&replica->arena);
     snapshot_init(replica);
+    if (options->ensemble)
+        ensemble_init(replica, options->ensemble);
     return replica;
 }
 
@@ -82,6 +84,7 @@ void replica_free(struct replica *replica)
 {
     if (!replica)
         return;
+    ensemble_fini(replica);
     snapshot_fini(replica);
     for (size_t i = 0; i < replica->connection_capacity; i++)
         connection_closed(replica, (uint32_t)i);
@@ -131,6 +134,7 @@ void replica_log(struct replica *replica, enum mk_level level, const char *forma
 void replica_update_init(struct replica_update *update)
 {
     memset(update, 0, sizeof *update);
+    zab_update_init(&update->zab);
     update->deadline_ms = INT64_MAX;
 }
 
@@ -139,7 +143,9 @@ void replica_update_fini(struct replica_update *update)
     mk_free(update->touched);
     mk_free(update->log);
     mk_free(update->commands);
+    zab_update_fini(&update->zab);
     mk_buffer_fini(&update->snapshot_body);
+    mk_buffer_fini(&update->received_body);
 }
 
 void replica_update_clear(struct replica *replica, struct replica_update *update)
@@ -155,7 +161,11 @@ void replica_update_clear(struct replica *replica, struct replica_update *update
     update->command_count = 0;
     update->snapshot_begin = false;
     update->snapshot_finish = false;
+    update->snapshot_abandon = false;
+    update->received_begin = false;
     mk_buffer_clear(&update->snapshot_body);
+    if (replica->ensemble)
+        zab_update_clear(replica->ensemble->zab, &update->zab);
 }
 
 void replica_touch(struct replica *replica, struct connection *connection)
@@ -181,11 +191,33 @@ struct replica_link *replica_link(struct replica *replica, uint32_t number)
 /* --- step --------------------------------------------------------------------------------------
  */
 
-static void start_session(void *context, int64_t session_id, int32_t timeout_ms)
+static void adopt_session(void *context, int64_t session_id, int32_t timeout_ms)
 {
     struct replica *replica = context;
-    struct session *session = session_add(replica, session_id, timeout_ms);
+    struct session *session = session_find(replica, session_id);
+    if (!session)
+        session = session_add(replica, session_id, timeout_ms);
     session->committed = true;
+    expiry_remove(replica, session);
+    expiry_heard(replica, session);
+    expiry_insert(replica, session);
+}
+
+void replica_adopt_sessions(struct replica *replica)
+{
+    tree_session_visit(replica->tree, adopt_session, replica);
+}
+
+static void forget_session(void *context, struct session *session)
+{
+    if (session->connection)
+        session->connection->session = NULL;
+    session_free(context, session);
+}
+
+void replica_forget_sessions(struct replica *replica)
+{
+    session_visit_all(replica, forget_session, replica);
 }
 
 struct orphans {
@@ -206,16 +238,22 @@ static void find_orphan(void *context, int64_t session_id)
     orphans->ids[orphans->count++] = session_id;
 }
 
-/* Sessions get a fresh full timeout; ephemerals whose owner is not in the session table are
- * removed (storage reference, 6.2 rule 10). */
-static void start(struct replica *replica)
+void replica_close_orphans(struct replica *replica)
 {
-    tree_session_visit(replica->tree, start_session, replica);
     struct orphans orphans = {.replica = replica};
     tree_ephemeral_owner_visit(replica->tree, find_orphan, &orphans);
     for (size_t i = 0; i < orphans.count; i++)
         propose_close_session(replica, orphans.ids[i], NULL, 0);
     mk_free(orphans.ids);
+}
+
+/* In an ensemble the sessions wait for a leader. */
+static void start(struct replica *replica)
+{
+    if (!replica->ensemble) {
+        replica_adopt_sessions(replica);
+        replica_close_orphans(replica);
+    }
     replica->stats.start_now_ms = replica->now_ms;
     replica->reaper_next_ms = replica->now_ms + replica->options.container_check_interval_ms;
 }
@@ -265,7 +303,8 @@ static void run_timers(struct replica *replica)
         return;
     drop_stale_handshakes(replica);
     complaints_run(replica);
-    expiry_run(replica);
+    if (replica_leads(replica) && replica_may_propose(replica))
+        expiry_run(replica);
     if (replica->now_ms >= replica->reaper_next_ms)
         reaper_run(replica);
     snapshot_maybe_begin(replica);
@@ -274,6 +313,8 @@ static void run_timers(struct replica *replica)
 static void set_deadline(struct replica *replica)
 {
     int64_t deadline = replica->now_ms + DEADLINE_MAX_MS;
+    if (replica->ensemble)
+        deadline = MK_MIN(deadline, replica->ensemble->deadline_ms);
     if (!replica->stopping) {
         deadline = MK_MIN(deadline, expiry_deadline_ms(replica));
         deadline = MK_MIN(deadline, replica->reaper_next_ms);
@@ -328,14 +369,24 @@ static void dispatch(struct replica *replica, const struct replica_event *event)
         break;
     case REPLICA_TICK:
         run_timers(replica);
+        if (replica->ensemble)
+            ensemble_tick(replica);
+        break;
+    case REPLICA_ENSEMBLE:
+        ensemble_event(replica, event->zab);
         break;
     case REPLICA_CONTINUE:
-        commit_continue(replica);
+        if (replica->ensemble)
+            stream_continue(replica);
+        else
+            commit_continue(replica);
         fair_continue(replica);
         fair_sweep(replica);
         break;
     case REPLICA_STOP:
         replica->stopping = true;
+        if (replica->ensemble)
+            ensemble_step(replica, &(struct zab_event){.type = ZAB_STOP});
         break;
     }
 }
@@ -346,9 +397,11 @@ void replica_step(struct replica *replica, const struct replica_event *event,
     replica->update = update;
     clock_advance(replica, event);
     dispatch(replica, event);
+    if (replica->ensemble)
+        ensemble_follow_up(replica);
     mk_arena_reset(&replica->arena);
     set_deadline(replica);
-    update->again = fair_is_due(replica) || commit_is_due(replica);
+    update->again = fair_is_due(replica) || commit_is_due(replica) || stream_is_due(replica);
     replica->update = NULL;
 }
 

@@ -17,6 +17,12 @@
  * There is no order between the parts of an update: whatever must wait for the disk is
  * produced only by the step that is told REPLICA_DURABLE, or a later one.
  *
+ * In an ensemble (options.ensemble) the replica drives a struct zab: the host brings what happens
+ * on quorum and election connections and on the disk as REPLICA_ENSEMBLE, and performs the parts of
+ * update.zab that concern network and disk (messages, touched links, connect, disk, reload). The
+ * rest (deliveries, snapshots, apply_to) is done here, and `log` stays empty: the disk's steps have
+ * all transactions.
+ *
  * Life of a connection: REPLICA_CONNECT, REPLICA_BYTES..., REPLICA_DISCONNECT. The host chooses
  * its number (small, dense; free again after the DISCONNECT step). */
 #ifndef REPLICA_REPLICA_H
@@ -24,6 +30,7 @@
 
 #include "base/trace.h"
 #include "ops/op.h"
+#include "zab/zab.h"
 
 struct replica;
 
@@ -72,6 +79,8 @@ struct replica_options {
     /* Four-letter words that are commands: 4 bytes each, one after another. */
     const char *command_words;
     const struct mk_trace *trace; /* may be NULL */
+    /* NULL: a single server. Only read by replica_new; its trace is replaced by the one above. */
+    const struct zab_options *ensemble;
 };
 
 /* Fills in the defaults (design: safe by default). */
@@ -110,6 +119,7 @@ enum replica_event_type {
     REPLICA_SNAPSHOT_DONE, /* on stable storage and verified, or given up (`error`) */
     REPLICA_TICK,          /* time went by */
     REPLICA_CONTINUE,      /* the host's next turn: those that had their share go on */
+    REPLICA_ENSEMBLE,      /* `zab`: what happened to the ensemble's side of this server */
     REPLICA_STOP           /* graceful: take no more requests; see replica_is_idle */
 };
 
@@ -121,6 +131,7 @@ struct replica_event {
     int32_t error;
     int64_t zxid;
     struct mk_bytes bytes; /* borrowed for the call */
+    struct zab_event *zab; /* its time is set here; ZAB_RELOADED after replica_restore_* */
 };
 
 /* --- update ----------------------------------------------------------------------------------- */
@@ -154,8 +165,15 @@ struct replica_update {
     struct mk_buffer snapshot_body; /* the host may take it (set it to MK_BUFFER_EMPTY) */
     int64_t snapshot_digest_zxid;
     uint64_t snapshot_digest;
-    int64_t deadline_ms; /* monotonic; the next REPLICA_TICK */
-    bool again;          /* as of the last step: there is work for REPLICA_CONTINUE */
+    struct zab_update zab; /* in an ensemble; `consumed` as of the last REPLICA_ENSEMBLE step */
+    bool roll; /* the next APPEND of zab.disk begins a new log file; the host clears it */
+    /* The tree that a leader sends: begun by this flag, given up by zab.reload, whole at the
+     * INSTALL_SNAPSHOT step. The body's bytes for the file; the host consumes them. */
+    bool received_begin;
+    struct mk_buffer received_body;
+    bool snapshot_abandon; /* the running snapshot is given up: memory is loaded anew */
+    int64_t deadline_ms;   /* monotonic; the next REPLICA_TICK */
+    bool again;            /* as of the last step: there is work for REPLICA_CONTINUE */
 };
 
 void replica_update_init(struct replica_update *update);
@@ -183,6 +201,12 @@ void replica_step(struct replica *replica, const struct replica_event *event,
 /* After REPLICA_STOP: true when all that was accepted was answered, as far as it is read. */
 bool replica_is_idle(const struct replica *replica);
 int64_t replica_last_zxid(const struct replica *replica); /* last applied */
+/* In an ensemble; NULL otherwise, or when there is no such link. */
+struct zab_link *replica_zab_link(struct replica *replica, uint32_t link);
+/* False for a single server. */
+bool replica_zab_status(const struct replica *replica, struct zab_status *status);
+/* Clients are served: always for a single server. */
+bool replica_is_serving(const struct replica *replica);
 struct tree *replica_tree(const struct replica *replica); /* to read: commands, tests, checks */
 
 #endif

@@ -6,6 +6,9 @@
  *            are answered (pipeline.c)
  *     write: propose.c (validate, make the transaction) -> update.log -> DURABLE -> commit.c
  *            (apply, watches, reply) -> pipeline.c (reads that waited)
+ *   in an ensemble the log is zab's: propose.c submits, commit.c takes what zab lets be applied
+ *     (ensemble.c), a learner forwards its clients' writes (forward.c) to the leader (remote.c),
+ *     and trees travel from server to server (stream.c)
  *   a connection that had its share of a turn -> fair.c -> CONTINUE -> its next requests
  *   time -> expiry.c (sessions), reaper.c (containers, TTL), snapshots.c
  *
@@ -41,6 +44,8 @@ struct session {
     int64_t heard_ms;   /* on the expiry clock */
     size_t heap_index;  /* place in expiry.heap */
     int64_t heap_deadline_ms;
+    int64_t owner; /* on the leader: the server whose client has it; 0: not known yet */
+    bool touched;  /* on a learner: heard since the leader's last PING */
     struct connection *connection;
     struct address_sessions *address; /* that it counts for; NULL: none yet */
     struct session *hash_next;
@@ -49,7 +54,7 @@ struct session {
 /* What waits in a connection's queue for its turn to be answered. */
 enum request_state {
     REQUEST_UNREAD,   /* a read whose turn has not come: `frame` is kept */
-    REQUEST_PROPOSED, /* a write in the log's hands */
+    REQUEST_PROPOSED, /* a write in the log's hands, or a write or sync in the leader's */
     REQUEST_ANSWERED  /* the answer is known (`error`), only its turn is missing */
 };
 
@@ -67,6 +72,7 @@ struct request {
     int32_t identity_count; /* who the client was when it asked: these first of its identities */
     bool close_after;       /* the connection ends with this answer */
     bool null_token_body;   /* a sasl reply: the body is one null buffer */
+    bool path_body; /* a sync that the leader has answered: the body is the path in `frame` */
     uint32_t frame_length;
     uint64_t cost; /* REQUEST_UNREAD: a guess of what its answer will cost */
     uint8_t frame[];
@@ -84,6 +90,7 @@ enum complaint {
     COMPLAINT_AUTH,
     COMPLAINT_IDENTITIES,
     COMPLAINT_AHEAD,
+    COMPLAINT_DIGEST,
     COMPLAINT_QUOTA,
     COMPLAINT_COUNT
 };
@@ -99,7 +106,7 @@ struct quota_line {
 enum connection_phase {
     PHASE_HANDSHAKE,    /* nothing but a connect request or a four-letter word is expected */
     PHASE_COMMAND,      /* a four-letter word is being answered */
-    PHASE_ESTABLISHING, /* createSession is proposed */
+    PHASE_ESTABLISHING, /* createSession is proposed, or the leader is asked about the session */
     PHASE_SERVING,
     PHASE_ENDING /* nothing more is read: closeSession or a fatal error is queued */
 };
@@ -111,6 +118,7 @@ struct connection {
     struct session *session;
     struct proposal *establishing; /* its createSession, until that is applied */
     bool reply_has_read_only;      /* mirror the optional byte of the connect request */
+    bool revalidating;             /* the leader was asked about its session */
     char *address;
     struct mk_id_vector identities; /* items are malloc'd, strings too */
     struct request *queue_head, *queue_tail;
@@ -135,14 +143,43 @@ struct proposal {
     int32_t op;             /* of the request: create and create2 make the same transaction */
     int32_t create2_length; /* op_result.create2_parts, behind the transaction; -1 for null */
     uint32_t length;
+    uint32_t data_length; /* as much of it is here: all, or nothing where zab has it */
     uint8_t data[];
 };
 
 static inline void proposal_free(struct mk_pool *pool, struct proposal *proposal)
 {
     size_t marks = (size_t)MK_MAX(proposal->create2_length, 0);
-    mk_pool_free(pool, proposal, sizeof *proposal + proposal->length + marks);
+    mk_pool_free(pool, proposal, sizeof *proposal + proposal->data_length + marks);
 }
+
+/* What an ensemble adds to a server. */
+struct ensemble {
+    struct zab *zab;
+    struct zab_status status; /* as of the last step */
+    bool serving;             /* as the clients know it */
+    size_t consumed;          /* of the link bytes of this step */
+    size_t disk_seen;         /* steps of the update that were looked at */
+    int64_t deadline_ms;
+    uint64_t sync_next;  /* tickets of syncs that the leader's own clients wait for */
+    struct sync_ticket { /* oldest first: a learner's SYNC answers have no other mark */
+        uint64_t ticket;
+        uint32_t connection;
+        int64_t session_id;
+        int32_t xid;
+    } * syncs;
+    size_t sync_count, sync_capacity;
+    int64_t *touched; /* sessions that were heard since the last PING */
+    size_t touched_count, touched_capacity;
+    struct mk_buffer scratch;
+    /* Trees on their way to learners, one walk at a time. */
+    struct tree_snapshot *walk;
+    uint32_t *streams; /* links that wait for one; the first has it */
+    size_t stream_count, stream_capacity;
+    bool started;   /* zab has had ZAB_START */
+    bool loading;   /* the leader's tree comes in */
+    bool reloading; /* the host loads memory again */
+};
 
 struct expiry {
     struct session **heap; /* binary heap by heap_deadline_ms */
@@ -218,6 +255,7 @@ struct replica {
     int64_t reaper_next_ms;
     struct wall_history wall_history;
     bool stopping;
+    struct ensemble *ensemble; /* NULL: a single server */
 
     struct replica_stats stats;
     struct mk_quiet complaints[COMPLAINT_COUNT];
@@ -234,6 +272,11 @@ struct replica {
 /* A fresh tree and the view over it. */
 void replica_tree_init(struct replica *replica);
 void replica_tree_fini(struct replica *replica);
+/* The sessions of the tree get a fresh full timeout. */
+void replica_adopt_sessions(struct replica *replica);
+void replica_forget_sessions(struct replica *replica);
+/* Ephemerals whose owner is not in the session table are removed (storage reference, 6.2). */
+void replica_close_orphans(struct replica *replica);
 void replica_touch(struct replica *replica, struct connection *connection);
 void replica_log(struct replica *replica, enum mk_level level, const char *format, ...)
     MK_PRINTF(3, 4);
@@ -279,6 +322,8 @@ size_t scout_frames(struct replica *replica, struct mk_bytes bytes);
 
 /* handshake.c */
 void handshake_frame(struct replica *replica, struct connection *connection, struct mk_bytes frame);
+/* The leader's word about the session that it asked for. */
+void handshake_revalidated(struct replica *replica, struct connection *connection, bool valid);
 /* createSession is applied. */
 void handshake_established(struct replica *replica, struct connection *connection);
 void session_password(int64_t session_id, uint8_t password[PASSWORD_BYTES]);
@@ -288,6 +333,61 @@ void request_frame(struct replica *replica, struct connection *connection, struc
 /* Answers a read, ping, sasl or known error now; `frame` includes the request header. */
 void request_answer(struct replica *replica, struct connection *connection, struct request *request,
                     struct mk_bytes frame);
+
+/* ensemble.c */
+void ensemble_init(struct replica *replica, const struct zab_options *options);
+void ensemble_fini(struct replica *replica);
+/* A transaction of the log, before the first step: learners may need it. */
+void ensemble_restored(struct replica *replica, int64_t zxid, struct mk_bytes bytes);
+void ensemble_event(struct replica *replica, struct zab_event *event);
+/* What follows from the steps so far: role, deliveries, transactions to apply. */
+void ensemble_follow_up(struct replica *replica);
+void ensemble_tick(struct replica *replica);
+/* One step of zab whose consequences ensemble_follow_up draws. */
+void ensemble_step(struct replica *replica, struct zab_event *event);
+static inline bool replica_learns(const struct replica *replica)
+{
+    return replica->ensemble && replica->ensemble->status.role != ZAB_LEADING;
+}
+/* This server makes the transactions: it leads, or it is alone. */
+static inline bool replica_leads(const struct replica *replica)
+{
+    return !replica->ensemble || (replica->ensemble->serving && !replica_learns(replica));
+}
+/* A transaction can be made now; false also on a leader that is about to go. */
+bool replica_may_propose(const struct replica *replica);
+
+/* forward.c: a learner's side */
+void forward_write(struct replica *replica, struct connection *connection, int32_t xid, int32_t op,
+                   struct mk_bytes body);
+void forward_create_session(struct replica *replica, struct connection *connection);
+void forward_close_session(struct replica *replica, struct connection *connection, int32_t xid);
+void forward_revalidate(struct replica *replica, struct connection *connection);
+void forward_revalidated(struct replica *replica, struct mk_bytes bytes);
+void forward_touched(struct replica *replica, struct session *session);
+void forward_ping(struct replica *replica);
+/* Learner and leader: a sync of a client that is connected here. */
+void forward_sync(struct replica *replica, struct connection *connection, int32_t xid,
+                  struct mk_bytes path);
+/* `ticket` 0: the oldest one. */
+void forward_synced(struct replica *replica, uint64_t ticket);
+/* The request that this transaction of another server answers; NULL if there is none here. */
+struct request *forward_match(struct replica *replica, const struct mk_txn_header *header,
+                              struct connection **connection);
+
+/* remote.c: the leader's side */
+void remote_request(struct replica *replica, const struct zab_delivery *delivery);
+void remote_revalidate(struct replica *replica, const struct zab_delivery *delivery);
+void remote_touched(struct replica *replica, struct mk_bytes bytes);
+
+/* stream.c */
+void stream_add(struct replica *replica, uint32_t link);
+void stream_continue(struct replica *replica);
+bool stream_is_due(const struct replica *replica);
+void stream_end(struct replica *replica);
+void stream_receive_begin(struct replica *replica);
+void stream_receive(struct replica *replica, struct mk_bytes bytes);
+void stream_received(struct replica *replica, int64_t zxid);
 
 /* pipeline.c */
 struct request *pipeline_push(struct replica *replica, struct connection *connection,
@@ -303,6 +403,16 @@ void pipeline_pop(struct replica *replica, struct connection *connection);
 void pipeline_free(struct replica *replica, struct connection *connection);
 
 /* propose.c */
+/* A write that a learner forwarded; its answer is the transaction. */
+void propose_remote(struct replica *replica, int64_t session_id, int32_t cxid, int32_t op,
+                    struct mk_bytes body, const struct mk_id_vector *identities);
+void propose_remote_session(struct replica *replica, int64_t session_id, struct mk_bytes body);
+void propose_error(struct replica *replica, int64_t session_id, int32_t cxid, int32_t op,
+                   int32_t error);
+/* The oldest one is applied. */
+void proposal_done(struct replica *replica);
+/* None of them will be answered here. */
+void proposals_drop(struct replica *replica);
 /* Validates a write, gives it the next zxid and hands it to the log. */
 void propose_request(struct replica *replica, struct connection *connection, int32_t xid,
                      int32_t op, struct mk_bytes body);
@@ -318,6 +428,9 @@ bool propose_delete_container(struct replica *replica, struct mk_bytes path);
 void commit_durable(struct replica *replica, int64_t zxid);
 void commit_continue(struct replica *replica);
 bool commit_is_due(const struct replica *replica);
+/* What another server has computed for the tree after this transaction; `reader` is behind its
+ * record. A difference is told, and counted: two servers disagree. */
+void commit_compare_digest(struct replica *replica, int64_t zxid, struct mk_reader *reader);
 
 /* egress.c */
 size_t egress_reply_begin(struct connection *connection);
@@ -343,6 +456,8 @@ struct session *session_add(struct replica *replica, int64_t id, int32_t timeout
 void session_free(struct replica *replica, struct session *session);
 void session_table_fini(struct replica *replica);
 int64_t session_next_id(struct replica *replica);
+/* Its client has another connection, here or elsewhere: this one ends. */
+void session_leave_connection(struct replica *replica, struct session *session);
 void session_visit_all(const struct replica *replica,
                        void (*visit)(void *context, struct session *session), void *context);
 
@@ -383,6 +498,8 @@ void snapshot_logged(struct replica *replica, size_t bytes); /* one more log ent
 void snapshot_maybe_begin(struct replica *replica);
 void snapshot_next(struct replica *replica);
 void snapshot_done(struct replica *replica, int32_t error);
+/* The tree goes away. */
+void snapshot_give_up(struct replica *replica);
 void snapshot_fini(struct replica *replica);
 
 /* stats.c */

@@ -106,6 +106,42 @@ static void request_read(struct replica *replica, struct connection *connection,
     request_answer(replica, connection, &request, frame);
 }
 
+/* A learner's writes are the leader's business; a leader that is about to go makes no more. */
+static void request_write(struct replica *replica, struct connection *connection,
+                          const struct mk_request_header *header, struct mk_bytes body)
+{
+    bool ends = header->type == MK_OP_CLOSE_SESSION;
+    if (replica_learns(replica)) {
+        if (ends)
+            forward_close_session(replica, connection, header->xid);
+        else
+            forward_write(replica, connection, header->xid, header->type, body);
+    } else if (!replica_may_propose(replica)) {
+        connection_drop(replica, connection);
+        return;
+    } else if (ends) {
+        propose_close_session(replica, connection->session->id, connection, header->xid);
+    } else {
+        propose_request(replica, connection, header->xid, header->type, body);
+    }
+    if (ends)
+        connection->phase = PHASE_ENDING;
+}
+
+/* Alone, a server is always up to date; in an ensemble the leader asks its quorum (promise G7). */
+static void request_sync(struct replica *replica, struct connection *connection, int32_t xid,
+                         struct mk_bytes frame)
+{
+    struct mk_reader reader;
+    mk_reader_init_bytes(&reader, frame, &replica->arena);
+    reader.offset = MK_REQUEST_HEADER_BYTES;
+    struct mk_bytes path = mk_read_bytes(&reader);
+    if (!replica->ensemble || reader.error || path.length < 0)
+        request_read(replica, connection, xid, MK_OP_SYNC, frame);
+    else
+        forward_sync(replica, connection, xid, path);
+}
+
 void request_frame(struct replica *replica, struct connection *connection, struct mk_bytes frame)
 {
     struct mk_reader reader;
@@ -119,8 +155,11 @@ void request_frame(struct replica *replica, struct connection *connection, struc
     struct session *session = connection->session;
     if (!session || session->closing)
         return; /* dropped without reply (client-protocol reference, 7.4) */
-    if (header.type != MK_OP_AUTH && header.type != MK_OP_SASL)
+    if (header.type != MK_OP_AUTH && header.type != MK_OP_SASL) {
         expiry_heard(replica, session);
+        if (replica_learns(replica))
+            forward_touched(replica, session);
+    }
     if (header.type >= 0 && header.type < (int32_t)MK_ARRAY_LENGTH(replica->stats.op_count))
         replica->stats.op_count[header.type]++;
 
@@ -130,7 +169,6 @@ void request_frame(struct replica *replica, struct connection *connection, struc
     case MK_OP_GET_ACL:
     case MK_OP_GET_CHILDREN:
     case MK_OP_GET_CHILDREN2:
-    case MK_OP_SYNC:
     case MK_OP_PING:
     case MK_OP_CHECK_WATCHES:
     case MK_OP_REMOVE_WATCHES:
@@ -152,7 +190,10 @@ void request_frame(struct replica *replica, struct connection *connection, struc
     case MK_OP_SET_ACL:
     case MK_OP_MULTI:
     case MK_OP_RECONFIG:
-        propose_request(replica, connection, header.xid, header.type, mk_reader_rest(&reader));
+        request_write(replica, connection, &header, mk_reader_rest(&reader));
+        break;
+    case MK_OP_SYNC:
+        request_sync(replica, connection, header.xid, frame);
         break;
     case MK_OP_AUTH:
         request_auth(replica, connection, header.xid, &reader);
@@ -161,8 +202,7 @@ void request_frame(struct replica *replica, struct connection *connection, struc
         request_sasl(replica, connection, header.xid, &reader);
         break;
     case MK_OP_CLOSE_SESSION:
-        propose_close_session(replica, session->id, connection, header.xid);
-        connection->phase = PHASE_ENDING;
+        request_write(replica, connection, &header, MK_BYTES_NULL);
         break;
     default: /* also check outside a multi, deleteContainer and createSession from a client */
         request_unknown(replica, connection, header.xid, header.type);
@@ -318,6 +358,8 @@ void request_answer(struct replica *replica, struct connection *connection, stru
     size_t begin = egress_reply_begin(connection);
     if (request->null_token_body)
         mk_write_bytes(&connection->link.output, MK_BYTES_NULL);
+    if (request->path_body)
+        mk_write_bytes(&connection->link.output, frame);
     int64_t zxid =
         request->answer_zxid == ZXID_LAST_APPLIED ? replica->last_zxid : request->answer_zxid;
     egress_reply_end(replica, connection, begin, request->xid, zxid, request->error);

@@ -60,6 +60,24 @@ int replica_restore_snapshot_done(struct replica *replica, int64_t zxid, int64_t
     return compare_digest(replica, zxid, digest, reason);
 }
 
+void commit_compare_digest(struct replica *replica, int64_t zxid, struct mk_reader *reader)
+{
+    if (!replica->options.tree_digest_enabled || !replica->ensemble->serving ||
+        mk_reader_left(reader) < MK_TXN_DIGEST_BYTES)
+        return;
+    struct mk_txn_digest digest;
+    mk_txn_digest_read(reader, &digest);
+    uint64_t own = tree_digest(replica->tree);
+    if (digest.version != 2 || (uint64_t)digest.tree_digest == own)
+        return;
+    replica_complain(replica, COMPLAINT_DIGEST,
+                     "at zxid 0x%llx the tree has the digest %llu here and %llu on the leader: "
+                     "this server's data differ; stop it, empty its data directory (and create a "
+                     "file `initialize` there) and let it be synchronized again",
+                     (unsigned long long)zxid, (unsigned long long)own,
+                     (unsigned long long)digest.tree_digest);
+}
+
 int replica_restore_transaction(struct replica *replica, const uint8_t *data, size_t size,
                                 const char **reason)
 {
@@ -77,6 +95,7 @@ int replica_restore_transaction(struct replica *replica, const uint8_t *data, si
         return MK_ERR_CORRUPT;
     }
     replica->last_zxid = replica->last_proposed_zxid = header.zxid;
+    ensemble_restored(replica, header.zxid, mk_bytes_of(data, size));
     if (replica->restore_digest_zxid == header.zxid) {
         replica->restore_digest_zxid = COMPARING;
         error = compare_digest(replica, header.zxid, replica->restore_digest, reason);

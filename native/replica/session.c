@@ -72,6 +72,21 @@ void session_free(struct replica *replica, struct session *session)
     mk_free(session);
 }
 
+/* Trap 35 of the client-protocol reference. */
+void session_leave_connection(struct replica *replica, struct session *session)
+{
+    struct connection *old = session->connection;
+    if (!old)
+        return;
+    old->session = NULL;
+    if (old->phase != PHASE_ESTABLISHING)
+        replica->stats.connection_count--;
+    old->phase = PHASE_ENDING;
+    watch_forget(replica->watches, old->number);
+    connection_drop(replica, old);
+    session->connection = NULL;
+}
+
 void session_visit_all(const struct replica *replica,
                        void (*visit)(void *context, struct session *session), void *context)
 {

@@ -51,10 +51,14 @@ void snapshot_maybe_begin(struct replica *replica)
     if (!snapshot->wanted || snapshot->running || replica->stopping ||
         replica->now_ms < snapshot->not_before_ms)
         return;
+    /* In an ensemble, only of what is committed (hazard 1549), and one walk at a time. */
+    if (replica->ensemble && (!replica->ensemble->serving || replica->ensemble->walk))
+        return;
     snapshot->wanted = false;
     snapshot->not_before_ms = replica->now_ms + replica->options.snapshot_interval_min_ms;
     snapshot->running = true;
-    snapshot->roll_next = true;
+    snapshot->roll_next = !replica->ensemble;
+    replica->update->roll = replica->ensemble != NULL;
     draw_limits(replica);
     snapshot->walk = tree_snapshot_begin(replica->tree, replica->last_zxid);
     replica->update->snapshot_begin = true;
@@ -75,6 +79,14 @@ void snapshot_next(struct replica *replica)
     update->snapshot_finish = true;
     update->snapshot_digest_zxid = replica->last_zxid;
     update->snapshot_digest = tree_digest(replica->tree);
+}
+
+void snapshot_give_up(struct replica *replica)
+{
+    if (!replica->snapshot.running)
+        return;
+    snapshot_fini(replica);
+    replica->update->snapshot_abandon = true;
 }
 
 void snapshot_done(struct replica *replica, int32_t error)

@@ -79,7 +79,7 @@ void lead_packet(struct zab *zab, struct peer *peer, const struct packet *packet
         if (packet->type == PACKET_ACK)
             lead_sync_ack(zab, peer, packet->zxid);
         else if (packet->type != PACKET_PING)
-            peer_drop(zab, peer, "%s came instead of the ACK of NEWLEADER",
+            link_drop(zab, peer, "%s came instead of the ACK of NEWLEADER",
                       packet_name(packet->type));
         return;
     case PEER_ACTIVE:
@@ -89,7 +89,7 @@ void lead_packet(struct zab *zab, struct peer *peer, const struct packet *packet
     case PEER_INFO:
     case PEER_PROMISED:
     case PEER_SNAPSHOT:
-        peer_drop(zab, peer, "%s came before anything was asked for", packet_name(packet->type));
+        link_drop(zab, peer, "%s came before anything was asked for", packet_name(packet->type));
     }
 }
 
@@ -147,15 +147,15 @@ static bool is_late(const struct zab *zab, const struct peer *peer)
 static void drop_late(struct zab *zab)
 {
     for (uint32_t i = 0; i < zab->peer_capacity; i++) {
-        struct peer *peer = peer_find(zab, i);
+        struct peer *peer = link_find(zab, i);
         if (!peer)
             continue;
         if (is_late(zab, peer))
-            peer_drop(zab, peer, "it was silent for %lld ms",
+            link_drop(zab, peer, "it was silent for %lld ms",
                       (long long)(zab->now_ms - peer->heard_ms));
         else if (peer->behind_since_ms &&
                  zab->now_ms - peer->behind_since_ms > ticks_ms(zab, zab->options.sync_limit_ticks))
-            peer_drop(zab, peer, "it has not acknowledged 0x%llx for %lld ms (a slow disk?)",
+            link_drop(zab, peer, "it has not acknowledged 0x%llx for %lld ms (a slow disk?)",
                       (unsigned long long)(peer->acked + 1),
                       (long long)(zab->now_ms - peer->behind_since_ms));
     }

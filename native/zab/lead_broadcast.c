@@ -38,7 +38,7 @@ static void forward_commits(struct zab *zab, struct peer *peer)
     uint32_t end = history_after(history, MK_MIN(zab->committed, peer->forwarded));
     for (uint32_t i = first; i < end; i++) {
         uint32_t index = ZAB_MUTANT(20) ? end - 1 - (i - first) : i;
-        peer_send(zab, peer, PACKET_COMMIT, history_at(history, index)->zxid, MK_BYTES_NULL);
+        link_send(zab, peer, PACKET_COMMIT, history_at(history, index)->zxid, MK_BYTES_NULL);
     }
     if (end > first)
         peer->commit_sent = history_at(history, end - 1)->zxid;
@@ -73,14 +73,14 @@ void lead_forward(struct zab *zab, struct peer *peer)
             forward_commits(zab, peer);
     }
     if (is_slow(zab, peer))
-        peer_drop(zab, peer, "it is more than %zu bytes behind; it will be synchronized again",
+        link_drop(zab, peer, "it is more than %zu bytes behind; it will be synchronized again",
                   zab->options.learner_output_max);
 }
 
 static void forward_all(struct zab *zab)
 {
     for (uint32_t i = 0; i < zab->peer_capacity; i++) {
-        struct peer *peer = peer_find(zab, i);
+        struct peer *peer = link_find(zab, i);
         if (peer)
             lead_forward(zab, peer);
     }
@@ -99,7 +99,7 @@ void lead_ack(struct zab *zab, struct peer *peer, int64_t zxid)
     if (mk_zxid_counter(zxid) == 0 || !zab->lead.established)
         return; /* the second ACK of NEWLEADER, or one of history that was synchronized */
     if (zxid > peer->forwarded) {
-        peer_drop(zab, peer, "it acknowledges 0x%llx, which it was not sent",
+        link_drop(zab, peer, "it acknowledges 0x%llx, which it was not sent",
                   (unsigned long long)zxid);
         return;
     }

@@ -35,19 +35,19 @@ void lead_ping_round(struct zab *zab)
     struct leadership *lead = &zab->lead;
     lead->ping_round++;
     for (uint32_t i = 0; i < zab->peer_capacity; i++) {
-        struct peer *peer = peer_find(zab, i);
+        struct peer *peer = link_find(zab, i);
         if (!peer || peer->phase != PEER_ACTIVE)
             continue;
         if (peer->first_round == 0)
             peer->first_round = lead->ping_round;
-        peer_send(zab, peer, PACKET_PING, lead->proposed, MK_BYTES_NULL);
+        link_send(zab, peer, PACKET_PING, lead->proposed, MK_BYTES_NULL);
     }
 }
 
 void lead_ping_answer(struct zab *zab, struct peer *peer, const struct packet *packet)
 {
     if (peer->first_round == 0 || peer->first_round + peer->answers > zab->lead.ping_round) {
-        peer_drop(zab, peer, "it answers a PING that it was not sent");
+        link_drop(zab, peer, "it answers a PING that it was not sent");
         return;
     }
     peer->answers++;
@@ -64,9 +64,9 @@ static void answer(struct zab *zab, const struct sync_wait *wait)
         deliver(zab, &(struct zab_delivery){.type = ZAB_SYNC_DONE, .ticket = wait->ticket});
         return;
     }
-    struct peer *peer = peer_find(zab, wait->link);
+    struct peer *peer = link_find(zab, wait->link);
     MK_ASSERT(peer); /* lead_peer_gone takes its waits away */
-    peer_send(zab, peer, PACKET_SYNC, 0, MK_BYTES_NULL);
+    link_send(zab, peer, PACKET_SYNC, 0, MK_BYTES_NULL);
 }
 
 void lead_sync_request(struct zab *zab, struct peer *peer, uint64_t ticket)

@@ -32,10 +32,10 @@ static bool read_learner_info(struct mk_bytes data, struct mk_learner_info *info
 static void drop_older(struct zab *zab, const struct peer *peer)
 {
     for (uint32_t i = 0; i < zab->peer_capacity; i++) {
-        struct peer *other = peer_find(zab, i);
+        struct peer *other = link_find(zab, i);
         if (other && other != peer && other->server == peer->server &&
             other->phase != PEER_CONNECTED && !ZAB_MUTANT(18))
-            peer_drop(zab, other, "the server has connected again");
+            link_drop(zab, other, "the server has connected again");
     }
 }
 
@@ -44,28 +44,28 @@ void lead_info(struct zab *zab, struct peer *peer, const struct packet *packet)
     struct leadership *lead = &zab->lead;
     struct mk_learner_info info;
     if (packet->type != PACKET_FOLLOWER_INFO && packet->type != PACKET_OBSERVER_INFO) {
-        peer_drop(zab, peer, "%s came instead of FOLLOWERINFO or OBSERVERINFO",
+        link_drop(zab, peer, "%s came instead of FOLLOWERINFO or OBSERVERINFO",
                   packet_name(packet->type));
         return;
     }
     if (!read_learner_info(packet->data, &info) ||
         info.protocol_version < PACKET_PROTOCOL_VERSION) {
-        peer_drop(zab, peer, "its protocol is too old (before ZooKeeper 3.4)");
+        link_drop(zab, peer, "its protocol is too old (before ZooKeeper 3.4)");
         return;
     }
     if (info.server_id == zab->options.id) {
-        peer_drop(zab, peer, "it has the id of this server, %lld: two servers have the same id",
+        link_drop(zab, peer, "it has the id of this server, %lld: two servers have the same id",
                   (long long)info.server_id);
         return;
     }
     if (info.config_version > zab->options.quorum.version) {
-        peer_drop(zab, peer, "it knows a newer configuration (version %llx)",
+        link_drop(zab, peer, "it knows a newer configuration (version %llx)",
                   (unsigned long long)info.config_version);
         return;
     }
     int64_t accepted = (int64_t)mk_zxid_epoch(packet->zxid);
     if (accepted > EPOCH_MAX) {
-        peer_drop(zab, peer, "its epoch %lld is absurd", (long long)accepted);
+        link_drop(zab, peer, "its epoch %lld is absurd", (long long)accepted);
         return;
     }
     peer->server = info.server_id;
@@ -91,7 +91,7 @@ void lead_promise(struct zab *zab, struct peer *peer, const struct packet *packe
     mk_reader_init_bytes(&reader, packet->data, NULL);
     int64_t current = mk_read_int(&reader);
     if (packet->type != PACKET_ACK_EPOCH || reader.error) {
-        peer_drop(zab, peer, "%s came instead of ACKEPOCH", packet_name(packet->type));
+        link_drop(zab, peer, "%s came instead of ACKEPOCH", packet_name(packet->type));
         return;
     }
     bool ahead = current > lead->summary_epoch ||
@@ -102,7 +102,7 @@ void lead_promise(struct zab *zab, struct peer *peer, const struct packet *packe
                        (long long)peer->server, (long long)current,
                        (unsigned long long)packet->zxid);
         else
-            peer_drop(zab, peer, "its history is longer than this server's");
+            link_drop(zab, peer, "its history is longer than this server's");
         return;
     }
     peer->last_zxid = packet->zxid;
@@ -147,7 +147,7 @@ static void send_leader_info(struct zab *zab, struct peer *peer)
 {
     uint8_t version[4];
     mk_store_int(version, PACKET_PROTOCOL_VERSION);
-    peer_send(zab, peer, PACKET_LEADER_INFO, zab->lead.epoch << 32,
+    link_send(zab, peer, PACKET_LEADER_INFO, zab->lead.epoch << 32,
               mk_bytes_of(version, sizeof version));
     peer->phase = PEER_EPOCH;
 }
@@ -156,7 +156,7 @@ static void send_leader_info(struct zab *zab, struct peer *peer)
 static void serve_peers(struct zab *zab)
 {
     for (uint32_t i = 0; i < zab->peer_capacity && zab->role == ZAB_LEADING; i++) {
-        struct peer *peer = peer_find(zab, i);
+        struct peer *peer = link_find(zab, i);
         if (peer && peer->phase == PEER_INFO && zab->lead.epoch_durable)
             send_leader_info(zab, peer);
         else if (peer && peer->phase == PEER_PROMISED && zab->lead.promised)

@@ -94,7 +94,7 @@ static void send_new_leader(struct zab *zab, struct peer *peer)
 {
     peer->phase = PEER_SYNCING;
     peer->heard_ms = zab->now_ms;
-    peer_send(zab, peer, PACKET_NEW_LEADER, zab->lead.epoch << 32, mk_buffer_bytes(&zab->config));
+    link_send(zab, peer, PACKET_NEW_LEADER, zab->lead.epoch << 32, mk_buffer_bytes(&zab->config));
 }
 
 static void begin_snapshot(struct zab *zab, struct peer *peer)
@@ -106,7 +106,7 @@ static void begin_snapshot(struct zab *zab, struct peer *peer)
         zxid = zab->lead.epoch << 32;
     peer->forwarded = zab->applied;
     peer->commit_sent = settled_zxid(zab);
-    peer_send(zab, peer, PACKET_SNAP, zxid, MK_BYTES_NULL);
+    link_send(zab, peer, PACKET_SNAP, zxid, MK_BYTES_NULL);
     peer->phase = PEER_SNAPSHOT;
     if (update->snapshot_count == update->snapshot_capacity) {
         update->snapshot_capacity = MK_MAX(update->snapshot_capacity * 2, 4);
@@ -135,13 +135,13 @@ void lead_sync_begin(struct zab *zab, struct peer *peer)
     peer->forwarded = common;
     peer->commit_sent = settled;
     if (way == SYNC_TRUNC)
-        peer_send(zab, peer, PACKET_TRUNC,
+        link_send(zab, peer, PACKET_TRUNC,
                   ZAB_MUTANT(26)   ? common + 1
                   : ZAB_MUTANT(27) ? common - 1
                                    : common,
                   MK_BYTES_NULL);
     else
-        peer_send(zab, peer, PACKET_DIFF, settled, MK_BYTES_NULL);
+        link_send(zab, peer, PACKET_DIFF, settled, MK_BYTES_NULL);
     send_history(zab, peer, common);
     send_new_leader(zab, peer);
     ZAB_TRACE(zab, MK_LEVEL_INFO, "server %lld (last zxid 0x%llx) is sent %s from 0x%llx",
@@ -154,7 +154,7 @@ void lead_snapshot_bytes(struct zab *zab, struct peer *peer, struct mk_bytes byt
     if (peer->phase != PEER_SNAPSHOT)
         return;
     mk_buffer_append_bytes(&peer->link.output, bytes);
-    peer_touch(zab, peer);
+    link_touch(zab, peer);
     if (!last)
         return;
     mk_write_string(&peer->link.output, PACKET_SNAPSHOT_SIGNATURE);
@@ -200,7 +200,7 @@ static void establish(struct zab *zab)
     serve(zab, true);
     ZAB_TRACE(zab, MK_LEVEL_INFO, "leading in epoch %lld", (long long)lead->epoch);
     for (uint32_t i = 0; i < zab->peer_capacity; i++) {
-        struct peer *peer = peer_find(zab, i);
+        struct peer *peer = link_find(zab, i);
         if (peer && peer->phase == PEER_SYNCED)
             make_active(zab, peer);
     }

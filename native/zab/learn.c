@@ -48,7 +48,7 @@ void learn_connected(struct zab *zab, struct peer *peer)
         data, &(struct mk_learner_info){.server_id = zab->options.id,
                                         .protocol_version = PACKET_PROTOCOL_VERSION,
                                         .config_version = zab->options.quorum.version});
-    peer_send(zab, peer, zab->options.observer ? PACKET_OBSERVER_INFO : PACKET_FOLLOWER_INFO,
+    link_send(zab, peer, zab->options.observer ? PACKET_OBSERVER_INFO : PACKET_FOLLOWER_INFO,
               zab->accepted_epoch << 32, mk_bytes_of(data, (size_t)(end - data)));
     learn_wait(zab, zab->options.init_limit_ticks);
 }
@@ -69,10 +69,10 @@ void learn_refused(struct zab *zab)
 
 static void send_ack_epoch(struct zab *zab, int64_t current_epoch)
 {
-    struct peer *peer = peer_find(zab, zab->learn.link);
+    struct peer *peer = link_find(zab, zab->learn.link);
     uint8_t data[4];
     mk_store_int(data, (int32_t)current_epoch);
-    peer_send(zab, peer, PACKET_ACK_EPOCH, zab_last_logged(zab), mk_bytes_of(data, sizeof data));
+    link_send(zab, peer, PACKET_ACK_EPOCH, zab_last_logged(zab), mk_bytes_of(data, sizeof data));
     zab->learn.phase = LEARNER_SYNC;
     phase_enter(zab, ZAB_SYNCHRONIZATION);
     learn_wait(zab, zab->options.init_limit_ticks);

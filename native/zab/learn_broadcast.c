@@ -41,7 +41,7 @@ static void up_to_date(struct zab *zab, struct peer *peer)
     struct learnership *learn = &zab->learn;
     learn->phase = LEARNER_ACTIVE;
     learn->serve_from = learn->committed;
-    peer_send(zab, peer, PACKET_ACK, learn->epoch << 32, MK_BYTES_NULL); /* Apache's second one */
+    link_send(zab, peer, PACKET_ACK, learn->epoch << 32, MK_BYTES_NULL); /* Apache's second one */
     phase_enter(zab, ZAB_BROADCAST);
     elect_settled(zab, learn->epoch);
     learn_wait(zab, zab->options.sync_limit_ticks);
@@ -57,12 +57,12 @@ static void acknowledge(struct zab *zab)
     int64_t durable = ZAB_MUTANT(1) ? zab_last_logged(zab) : zab->persisted;
     if (zab->options.observer || learn->acked >= durable)
         return;
-    struct peer *peer = peer_find(zab, learn->link);
+    struct peer *peer = link_find(zab, learn->link);
     for (uint32_t i = history_after(history, learn->acked); i < history->count; i++) {
         int64_t zxid = history_at(history, i)->zxid;
         if (zxid > durable)
             break;
-        peer_send(zab, peer, PACKET_ACK, zxid, MK_BYTES_NULL);
+        link_send(zab, peer, PACKET_ACK, zxid, MK_BYTES_NULL);
         learn->acked = zxid;
     }
 }

@@ -158,16 +158,20 @@ size_t learn_snapshot_input(struct zab *zab, struct mk_bytes bytes)
     return 0;
 }
 
-void learn_snapshot_taken(struct zab *zab, size_t count, bool last)
+void learn_snapshot_taken(struct zab *zab, const struct zab_event *event)
 {
     struct learnership *learn = &zab->learn;
     if (!learn->loading)
         return; /* of a stream that was given up */
     learn->loading = false;
-    if (count)
+    if (event->failed) {
+        look_again(zab, "the leader's tree cannot be read");
+        return;
+    }
+    if (event->count)
         learn->starved = -1;
-    zab->update->consumed = count;
-    if (last)
+    zab->update->consumed = event->count;
+    if (event->flag)
         learn->phase = LEARNER_SIGNATURE;
 }
 
@@ -201,7 +205,7 @@ static void adopted(struct zab *zab)
     learn->phase = LEARNER_ADOPTED;
     learn->acked = learn->committed; /* what is not committed is acknowledged from now on */
     learn_wait(zab, zab->options.init_limit_ticks);
-    peer_send(zab, peer_find(zab, learn->link), PACKET_ACK, learn->epoch << 32, MK_BYTES_NULL);
+    link_send(zab, link_find(zab, learn->link), PACKET_ACK, learn->epoch << 32, MK_BYTES_NULL);
 }
 
 void learn_sync_disk_done(struct zab *zab)

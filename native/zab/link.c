@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "zab/zab_int.h"
 
-struct peer *peer_open(struct zab *zab, uint32_t link)
+struct peer *link_open(struct zab *zab, uint32_t link)
 {
     if (link >= zab->peer_capacity) {
         uint32_t capacity = MK_MAX(link + 1, zab->peer_capacity * 2);
@@ -24,13 +24,13 @@ struct peer *peer_open(struct zab *zab, uint32_t link)
     return peer;
 }
 
-struct peer *peer_find(struct zab *zab, uint32_t link)
+struct peer *link_find(struct zab *zab, uint32_t link)
 {
     struct peer *peer = link < zab->peer_capacity ? zab->peers[link] : NULL;
     return peer && !peer->link.closing ? peer : NULL;
 }
 
-void peer_touch(struct zab *zab, struct peer *peer)
+void link_touch(struct zab *zab, struct peer *peer)
 {
     struct zab_update *update = zab->update;
     if (peer->link.touched)
@@ -49,17 +49,17 @@ void packet_send(struct zab *zab, struct peer *peer, struct mk_buffer *buffer,
 {
     packet_write(buffer, packet);
     if (buffer == &peer->link.output)
-        peer_touch(zab, peer);
+        link_touch(zab, peer);
 }
 
-void peer_send(struct zab *zab, struct peer *peer, int32_t type, int64_t zxid, struct mk_bytes data)
+void link_send(struct zab *zab, struct peer *peer, int32_t type, int64_t zxid, struct mk_bytes data)
 {
     packet_send(
         zab, peer, &peer->link.output,
         &(struct packet){.type = type, .zxid = zxid, .data = data, .identities = MK_BYTES_NULL});
 }
 
-void peer_drop(struct zab *zab, struct peer *peer, const char *format, ...)
+void link_drop(struct zab *zab, struct peer *peer, const char *format, ...)
 {
     if (peer->link.closing)
         return;
@@ -75,7 +75,7 @@ void peer_drop(struct zab *zab, struct peer *peer, const char *format, ...)
         ZAB_TRACE(zab, MK_LEVEL_WARN, "closing the quorum connection of server %lld: %s",
                   (long long)peer->server, reason);
     peer->link.closing = true;
-    peer_touch(zab, peer);
+    link_touch(zab, peer);
     if (zab->role == ZAB_LEADING)
         lead_peer_gone(zab, peer);
 }
@@ -87,7 +87,7 @@ static void free_peer(struct peer *peer)
     mk_free(peer);
 }
 
-void peer_forget(struct zab *zab, uint32_t link)
+void link_forget(struct zab *zab, uint32_t link)
 {
     struct zab_update *update = zab->update;
     struct peer *peer = zab->peers[link];
@@ -101,19 +101,19 @@ void peer_forget(struct zab *zab, uint32_t link)
     zab->peers[link] = NULL;
 }
 
-void peers_close(struct zab *zab)
+void links_close(struct zab *zab)
 {
     for (uint32_t i = 0; i < zab->peer_capacity; i++) {
-        struct peer *peer = peer_find(zab, i);
+        struct peer *peer = link_find(zab, i);
         if (!peer)
             continue;
         peer->link.closing = true;
         peer->phase = PEER_UNUSED;
-        peer_touch(zab, peer);
+        link_touch(zab, peer);
     }
 }
 
-void peers_free(struct zab *zab)
+void links_free(struct zab *zab)
 {
     for (uint32_t i = 0; i < zab->peer_capacity; i++)
         if (zab->peers[i])

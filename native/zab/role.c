@@ -69,7 +69,7 @@ void look_again(struct zab *zab, const char *format, ...)
         lead_end(zab);
     else if (role != ZAB_LOOKING)
         learn_end(zab);
-    peers_close(zab);
+    links_close(zab);
     elect_later(zab);
 }
 

@@ -45,7 +45,7 @@ void zab_free(struct zab *zab)
 {
     if (!zab)
         return;
-    peers_free(zab);
+    links_free(zab);
     history_fini(&zab->history);
     mk_buffer_fini(&zab->config);
     mk_free(zab->appends);
@@ -99,18 +99,18 @@ static bool is_learner(const struct zab *zab)
 
 static void link_accepted(struct zab *zab, const struct zab_event *event)
 {
-    struct peer *peer = peer_open(zab, event->link);
+    struct peer *peer = link_open(zab, event->link);
     if (zab->role != ZAB_LEADING || zab->lead.stopping)
-        peer_drop(zab, peer, "this server does not lead");
+        link_drop(zab, peer, "this server does not lead");
     else
         lead_accepted(zab, peer, event->bytes);
 }
 
 static void link_connected(struct zab *zab, const struct zab_event *event)
 {
-    struct peer *peer = peer_open(zab, event->link);
+    struct peer *peer = link_open(zab, event->link);
     if (!is_learner(zab) || zab->learn.phase != LEARNER_CONNECTING || zab->learn.linked)
-        peer_drop(zab, peer, "the leader is not wanted any more");
+        link_drop(zab, peer, "the leader is not wanted any more");
     else
         learn_connected(zab, peer);
 }
@@ -135,7 +135,7 @@ static bool reads(struct zab *zab, const struct peer *peer)
 
 static void link_bytes(struct zab *zab, const struct zab_event *event)
 {
-    struct peer *peer = peer_find(zab, event->link);
+    struct peer *peer = link_find(zab, event->link);
     if (!peer)
         return;
     size_t at = 0;
@@ -156,7 +156,7 @@ static void link_bytes(struct zab *zab, const struct zab_event *event)
         if (result == 0)
             break;
         if (result < 0) {
-            peer_drop(zab, peer, "it sent no QuorumPacket, or one above %zu bytes",
+            link_drop(zab, peer, "it sent no QuorumPacket, or one above %zu bytes",
                       zab->options.packet_bytes_max);
             if (is_learner(zab))
                 look_again(zab, "the leader's packets cannot be read");
@@ -179,12 +179,12 @@ static void link_down(struct zab *zab, const struct zab_event *event)
     else if (news && is_learner(zab))
         look_again(zab, "the connection to leader %lld is lost",
                    (long long)zab->election.own.leader);
-    peer_forget(zab, event->link);
+    link_forget(zab, event->link);
 }
 
 static void link_drained(struct zab *zab, const struct zab_event *event)
 {
-    struct peer *peer = peer_find(zab, event->link);
+    struct peer *peer = link_find(zab, event->link);
     if (peer && (peer->phase == PEER_SNAPSHOT || peer->phase == PEER_SYNCING))
         peer->heard_ms = zab->now_ms; /* its limit begins when it has all that it must answer */
 }
@@ -205,7 +205,7 @@ static void sync_asked(struct zab *zab, const struct zab_event *event)
         lead_sync_request(zab, NULL, event->ticket);
         return;
     }
-    struct peer *peer = peer_find(zab, event->link);
+    struct peer *peer = link_find(zab, event->link);
     if (peer && peer->phase == PEER_ACTIVE)
         lead_sync_request(zab, peer, 0);
 }
@@ -215,11 +215,11 @@ static void send_asked(struct zab *zab, const struct zab_event *event)
     struct peer *peer = NULL;
     int64_t zxid = -1;
     if (is_learner(zab) && zab->learn.phase == LEARNER_ACTIVE) {
-        peer = peer_find(zab, zab->learn.link);
+        peer = link_find(zab, zab->learn.link);
         if (event->packet_type == PACKET_PING)
             zxid = zab->learn.ping_zxid;
     } else if (zab->role == ZAB_LEADING) {
-        peer = peer_find(zab, event->link);
+        peer = link_find(zab, event->link);
         if (peer && peer->phase != PEER_ACTIVE)
             peer = NULL;
     }
@@ -329,10 +329,10 @@ static void dispatch(struct zab *zab, const struct zab_event *event)
         break;
     case ZAB_SNAPSHOT_TAKEN:
         if (is_learner(zab))
-            learn_snapshot_taken(zab, event->count, event->flag);
+            learn_snapshot_taken(zab, event);
         break;
     case ZAB_SNAPSHOT_BYTES: {
-        struct peer *peer = peer_find(zab, event->link);
+        struct peer *peer = link_find(zab, event->link);
         if (peer && zab->role == ZAB_LEADING)
             lead_snapshot_bytes(zab, peer, event->bytes, event->flag);
         break;
@@ -360,11 +360,11 @@ static int64_t next_deadline(const struct zab *zab)
 static void pause_link(struct zab *zab)
 {
     struct peer *peer =
-        is_learner(zab) && zab->learn.linked ? peer_find(zab, zab->learn.link) : NULL;
+        is_learner(zab) && zab->learn.linked ? link_find(zab, zab->learn.link) : NULL;
     if (!peer || peer->link.paused == !learn_reads(zab))
         return;
     peer->link.paused = !peer->link.paused;
-    peer_touch(zab, peer);
+    link_touch(zab, peer);
 }
 
 void zab_step(struct zab *zab, const struct zab_event *event, struct zab_update *update)
@@ -447,6 +447,11 @@ const struct zab_entry *zab_entry_after(const struct zab *zab, int64_t zxid)
 {
     uint32_t index = history_after(&zab->history, zxid);
     return index < zab->history.count ? history_at(&zab->history, index) : NULL;
+}
+
+int64_t zab_apply_to(const struct zab *zab)
+{
+    return zab->apply_to;
 }
 
 const struct zab_entry *zab_entry(const struct zab *zab, int64_t zxid)

@@ -108,6 +108,7 @@ struct zab_event {
     uint64_t ticket;
     size_t count;
     bool flag;
+    bool failed; /* ZAB_SNAPSHOT_TAKEN: these bytes are no tree */
     int32_t packet_type;
     struct mk_bytes bytes;      /* borrowed for the call */
     struct mk_bytes identities; /* encoded vector<Id>; null writes null */
@@ -226,6 +227,8 @@ void zab_status(const struct zab *zab, struct zab_status *status);
 /* The transaction `zxid`, which lies in (applied, apply_to], or else NULL. Its bytes stay until the
  * next step after ZAB_APPLIED for it. */
 const struct zab_entry *zab_entry(const struct zab *zab, int64_t zxid);
+/* The last one that memory may have now. */
+int64_t zab_apply_to(const struct zab *zab);
 /* The first one behind `zxid`, or NULL. */
 const struct zab_entry *zab_entry_after(const struct zab *zab, int64_t zxid);
 /* Leader: what the next ZAB_SUBMIT must have; 0 when the counter is used up or it proposes no more

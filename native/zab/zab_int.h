@@ -214,19 +214,19 @@ static inline bool disk_idle(const struct zab *zab)
 
 /* --- link.c: links and packets out ------------------------------------------------------------ */
 
-struct peer *peer_open(struct zab *zab, uint32_t link);
-struct peer *peer_find(struct zab *zab, uint32_t link); /* NULL also when it is closing */
-void peer_touch(struct zab *zab, struct peer *peer);
-void peer_send(struct zab *zab, struct peer *peer, int32_t type, int64_t zxid,
+struct peer *link_open(struct zab *zab, uint32_t link);
+struct peer *link_find(struct zab *zab, uint32_t link); /* NULL also when it is closing */
+void link_touch(struct zab *zab, struct peer *peer);
+void link_send(struct zab *zab, struct peer *peer, int32_t type, int64_t zxid,
                struct mk_bytes data);
 /* Into whatever buffer: `peer` may still be fed a snapshot. */
 void packet_send(struct zab *zab, struct peer *peer, struct mk_buffer *buffer,
                  const struct packet *packet);
 /* Closes it for a reason that an operator can use. */
-void peer_drop(struct zab *zab, struct peer *peer, const char *format, ...) MK_PRINTF(3, 4);
-void peer_forget(struct zab *zab, uint32_t link); /* at ZAB_LINK_DOWN */
-void peers_close(struct zab *zab);
-void peers_free(struct zab *zab);
+void link_drop(struct zab *zab, struct peer *peer, const char *format, ...) MK_PRINTF(3, 4);
+void link_forget(struct zab *zab, uint32_t link); /* at ZAB_LINK_DOWN */
+void links_close(struct zab *zab);
+void links_free(struct zab *zab);
 
 /* --- elect.c ---------------------------------------------------------------------------------- */
 
@@ -296,7 +296,7 @@ void learn_wait(struct zab *zab, int32_t ticks);
 void learn_sync_packet(struct zab *zab, const struct packet *packet); /* learn_sync.c */
 /* Takes what it can of the stream and its signature; returns the bytes consumed. */
 size_t learn_snapshot_input(struct zab *zab, struct mk_bytes bytes);
-void learn_snapshot_taken(struct zab *zab, size_t count, bool last);
+void learn_snapshot_taken(struct zab *zab, const struct zab_event *event);
 void learn_sync_disk_done(struct zab *zab);
 void learn_reloaded(struct zab *zab, int64_t zxid);
 

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/* A learner's clients: what needs the leader is forwarded, and answered when the transaction comes
+ * back (quorum-protocol reference, 7.3 and 7.4). A request keeps its place in the queue of its
+ * connection meanwhile, so the order of answers is that of the requests. Called by request.c,
+ * handshake.c and ensemble.c. It must never answer a write by itself: the leader's transaction is
+ * the only answer. */
+#include "replica/replica_int.h"
+
+#include "base/mem.h"
+
+static void send_request(struct replica *replica, int64_t session_id, int32_t cxid, int32_t op,
+                         struct mk_bytes body, const struct mk_id_vector *identities)
+{
+    struct mk_buffer *scratch = &replica->ensemble->scratch;
+    mk_buffer_clear(scratch);
+    mk_request_forward_write(
+        scratch, &(struct mk_request_forward){.session_id = session_id, .cxid = cxid, .type = op});
+    mk_buffer_append_bytes(scratch, body);
+    size_t length = scratch->length;
+    if (identities)
+        mk_id_vector_write(scratch, identities);
+    struct mk_bytes encoded =
+        identities ? mk_bytes_of(scratch->data + length, scratch->length - length) : MK_BYTES_NULL;
+    ensemble_step(replica, &(struct zab_event){.type = ZAB_SEND,
+                                               .packet_type = MK_PACKET_REQUEST,
+                                               .bytes = mk_bytes_of(scratch->data, length),
+                                               .identities = encoded});
+}
+
+void forward_write(struct replica *replica, struct connection *connection, int32_t xid, int32_t op,
+                   struct mk_bytes body)
+{
+    struct mk_bytes parts =
+        op == MK_OP_MULTI ? op_create2_parts(body, &replica->arena) : MK_BYTES_NULL;
+    pipeline_push(replica, connection, REQUEST_PROPOSED, xid, op, parts);
+    send_request(replica, connection->session->id, xid, op, body, &connection->identities);
+}
+
+void forward_create_session(struct replica *replica, struct connection *connection)
+{
+    uint8_t timeout[4];
+    mk_store_int(timeout, connection->session->timeout_ms);
+    send_request(replica, connection->session->id, 0, MK_OP_CREATE_SESSION,
+                 mk_bytes_of(timeout, sizeof timeout), NULL);
+}
+
+void forward_close_session(struct replica *replica, struct connection *connection, int32_t xid)
+{
+    connection->session->closing = true;
+    pipeline_push(replica, connection, REQUEST_PROPOSED, xid, MK_OP_CLOSE_SESSION, MK_BYTES_NULL);
+    send_request(replica, connection->session->id, xid, MK_OP_CLOSE_SESSION, mk_bytes_of("", 0),
+                 &connection->identities);
+}
+
+struct request *forward_match(struct replica *replica, const struct mk_txn_header *header,
+                              struct connection **connection)
+{
+    struct session *session = session_find(replica, header->client_id);
+    *connection = session ? session->connection : NULL;
+    if (!*connection || (*connection)->link.closing)
+        return NULL;
+    for (struct request *request = (*connection)->queue_head; request; request = request->next)
+        if (request->state == REQUEST_PROPOSED && request->op != MK_OP_SYNC)
+            return request->xid == header->cxid && !request->proposal ? request : NULL;
+    return NULL;
+}
+
+/* --- sessions --------------------------------------------------------------------------------- */
+
+static void send_touch(struct replica *replica, int32_t packet_type, int64_t session_id,
+                       int32_t timeout_ms)
+{
+    struct mk_buffer *scratch = &replica->ensemble->scratch;
+    mk_buffer_clear(scratch);
+    mk_session_touch_write(
+        scratch, &(struct mk_session_touch){.session_id = session_id, .timeout = timeout_ms});
+    ensemble_step(replica, &(struct zab_event){.type = ZAB_SEND,
+                                               .packet_type = packet_type,
+                                               .bytes = mk_buffer_bytes(scratch),
+                                               .identities = MK_BYTES_NULL});
+}
+
+void forward_revalidate(struct replica *replica, struct connection *connection)
+{
+    send_touch(replica, MK_PACKET_REVALIDATE, connection->session->id,
+               connection->session->timeout_ms);
+}
+
+void forward_revalidated(struct replica *replica, struct mk_bytes bytes)
+{
+    struct mk_reader reader;
+    struct mk_revalidate_reply reply;
+    mk_reader_init_bytes(&reader, bytes, &replica->arena);
+    mk_revalidate_reply_read(&reader, &reply);
+    struct session *session = reader.error ? NULL : session_find(replica, reply.session_id);
+    struct connection *connection = session ? session->connection : NULL;
+    if (connection && connection->phase == PHASE_ESTABLISHING)
+        handshake_revalidated(replica, connection, reply.valid);
+}
+
+void forward_touched(struct replica *replica, struct session *session)
+{
+    struct ensemble *ensemble = replica->ensemble;
+    if (session->touched)
+        return;
+    session->touched = true;
+    if (ensemble->touched_count == ensemble->touched_capacity) {
+        ensemble->touched_capacity = MK_MAX(ensemble->touched_capacity * 2, (size_t)64);
+        ensemble->touched =
+            mk_realloc(ensemble->touched, ensemble->touched_capacity * sizeof *ensemble->touched);
+    }
+    ensemble->touched[ensemble->touched_count++] = session->id;
+}
+
+void forward_ping(struct replica *replica)
+{
+    struct ensemble *ensemble = replica->ensemble;
+    struct mk_buffer *scratch = &ensemble->scratch;
+    mk_buffer_clear(scratch);
+    for (size_t i = 0; i < ensemble->touched_count; i++) {
+        struct session *session = session_find(replica, ensemble->touched[i]);
+        if (!session)
+            continue;
+        session->touched = false;
+        mk_session_touch_write(scratch, &(struct mk_session_touch){.session_id = session->id,
+                                                                   .timeout = session->timeout_ms});
+    }
+    ensemble->touched_count = 0;
+    ensemble_step(replica, &(struct zab_event){.type = ZAB_SEND,
+                                               .packet_type = MK_PACKET_PING,
+                                               .bytes = mk_bytes_of(scratch->data, scratch->length),
+                                               .identities = MK_BYTES_NULL});
+}
+
+/* --- sync ------------------------------------------------------------------------------------- */
+
+void forward_sync(struct replica *replica, struct connection *connection, int32_t xid,
+                  struct mk_bytes path)
+{
+    struct ensemble *ensemble = replica->ensemble;
+    pipeline_push(replica, connection, REQUEST_PROPOSED, xid, MK_OP_SYNC, path);
+    if (ensemble->sync_count == ensemble->sync_capacity) {
+        ensemble->sync_capacity = MK_MAX(ensemble->sync_capacity * 2, (size_t)16);
+        ensemble->syncs =
+            mk_realloc(ensemble->syncs, ensemble->sync_capacity * sizeof *ensemble->syncs);
+    }
+    ensemble->syncs[ensemble->sync_count++] =
+        (struct sync_ticket){.ticket = ++ensemble->sync_next,
+                             .connection = connection->number,
+                             .session_id = connection->session->id,
+                             .xid = xid};
+    if (!replica_learns(replica)) {
+        ensemble_step(replica,
+                      &(struct zab_event){.type = ZAB_SYNC, .ticket = ensemble->sync_next});
+        return;
+    }
+    struct mk_buffer body = MK_BUFFER_EMPTY;
+    mk_write_bytes(&body, path);
+    send_request(replica, connection->session->id, xid, MK_OP_SYNC, mk_buffer_bytes(&body),
+                 &connection->identities);
+    mk_buffer_fini(&body);
+}
+
+/* From now on it waits for nothing but its turn; the path is its answer. */
+static void make_ready(struct replica *replica, const struct sync_ticket *sync)
+{
+    struct connection *connection = connection_find(replica, sync->connection);
+    if (!connection || !connection->session || connection->session->id != sync->session_id)
+        return; /* the client is gone, and the number may be another's */
+    for (struct request *request = connection->queue_head; request; request = request->next) {
+        if (request->state != REQUEST_PROPOSED || request->op != MK_OP_SYNC ||
+            request->xid != sync->xid)
+            continue;
+        request->state = REQUEST_ANSWERED;
+        request->answer_zxid = ZXID_LAST_APPLIED;
+        request->path_body = true;
+        pipeline_run(replica, connection);
+        return;
+    }
+}
+
+void forward_synced(struct replica *replica, uint64_t ticket)
+{
+    struct ensemble *ensemble = replica->ensemble;
+    size_t at = 0;
+    while (ticket && at < ensemble->sync_count && ensemble->syncs[at].ticket != ticket)
+        at++;
+    if (at >= ensemble->sync_count)
+        return;
+    struct sync_ticket sync = ensemble->syncs[at];
+    ensemble->sync_count--;
+    memmove(ensemble->syncs + at, ensemble->syncs + at + 1,
+            (ensemble->sync_count - at) * sizeof sync);
+    make_ready(replica, &sync);
+}
