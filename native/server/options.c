@@ -17,6 +17,9 @@ void server_options_init(struct server_options *options)
     options->snapshot_bytes_per_second = 64u << 20;
     options->slow_sync_warning_ms = 1000;
     options->stop_timeout_ms = 5000;
+    options->init_limit_ticks = 10;
+    options->sync_limit_ticks = 5;
+    options->election_connect_timeout_ms = 5000;
 }
 
 static const char *copy_string(const char *text)
@@ -34,6 +37,9 @@ void server_options_copy(struct server_options *to, const struct server_options 
     to->addresses = mk_calloc(from->address_count, sizeof *to->addresses);
     if (from->address_count)
         memcpy(to->addresses, from->addresses, from->address_count * sizeof *to->addresses);
+    to->members = mk_calloc(from->member_count, sizeof *to->members);
+    if (from->member_count)
+        memcpy(to->members, from->members, from->member_count * sizeof *to->members);
 }
 
 void server_options_fini(struct server_options *options)
@@ -43,5 +49,6 @@ void server_options_fini(struct server_options *options)
     mk_free((char *)options->replica.super_digest);
     mk_free((char *)options->replica.command_words);
     mk_free(options->addresses);
+    mk_free(options->members);
     memset(options, 0, sizeof *options);
 }

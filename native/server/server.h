@@ -18,8 +18,25 @@ struct server_address {
     uint16_t port;  /* 0: any free one; server_port tells */
 };
 
+/* A line server.N of an ensemble. */
+struct server_member {
+    int64_t id;     /* 1..254 */
+    char host[256]; /* name or address; resolved anew at each dial and bind */
+    uint16_t quorum_port, election_port;
+    bool observer;
+    int64_t group;    /* of a hierarchical quorum; 0: none */
+    uint64_t weight;  /* 1 by default */
+    char client[272]; /* "host:port" behind the semicolon, or "" */
+};
+
 struct server_options {
     struct replica_options replica;
+    /* The ensemble, this server (replica.server_id) among them; none or one: a single server. */
+    struct server_member *members;
+    size_t member_count;
+    int32_t init_limit_ticks, sync_limit_ticks;
+    bool quorum_listen_on_all;           /* on every address, not only on the own line's */
+    int32_t election_connect_timeout_ms; /* cnxTimeout */
     /* Parent of version-2; created if missing. NULL with memory_only. */
     const char *data_dir;
     const char *data_log_dir; /* NULL: the same */
