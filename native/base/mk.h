@@ -64,10 +64,39 @@ static inline size_t mk_bytes_size(struct mk_bytes bytes)
     return bytes.length > 0 ? (size_t)bytes.length : 0;
 }
 
+/* As memcmp(a, b, length) == 0, without a call where names and schemes are short: loads of fixed
+ * sizes, which may overlap. */
+static inline bool mk_is_same(const uint8_t *a, const uint8_t *b, size_t length)
+{
+    if (length > 16)
+        return memcmp(a, b, length) == 0;
+    if (length >= 8) {
+        uint64_t words[4];
+        memcpy(&words[0], a, 8);
+        memcpy(&words[1], b, 8);
+        memcpy(&words[2], a + length - 8, 8);
+        memcpy(&words[3], b + length - 8, 8);
+        return ((words[0] ^ words[1]) | (words[2] ^ words[3])) == 0;
+    }
+    if (length >= 4) {
+        uint32_t words[4];
+        memcpy(&words[0], a, 4);
+        memcpy(&words[1], b, 4);
+        memcpy(&words[2], a + length - 4, 4);
+        memcpy(&words[3], b + length - 4, 4);
+        return ((words[0] ^ words[1]) | (words[2] ^ words[3])) == 0;
+    }
+    for (size_t i = 0; i < length; i++) {
+        if (a[i] != b[i])
+            return false;
+    }
+    return true;
+}
+
 /* Equal content; null equals only null. */
 static inline bool mk_bytes_equal(struct mk_bytes a, struct mk_bytes b)
 {
-    return a.length == b.length && (a.length <= 0 || memcmp(a.data, b.data, (size_t)a.length) == 0);
+    return a.length == b.length && (a.length <= 0 || mk_is_same(a.data, b.data, (size_t)a.length));
 }
 
 static inline bool mk_bytes_equal_string(struct mk_bytes a, const char *string)

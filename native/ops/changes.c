@@ -17,7 +17,7 @@ static struct op_change *changes_add(struct op_changes *changes)
 void op_change_add(struct op_apply *apply, int32_t event_type, struct mk_bytes path, uint32_t acl,
                    uint32_t parent_acl)
 {
-    if (!apply->changes)
+    if (!apply->changes || apply->unwatched)
         return;
     struct acl_table *acls = tree_acls(apply->tree);
     acl_retain(acls, acl);

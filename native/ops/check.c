@@ -8,7 +8,7 @@ bool op_permits(const struct tree *tree, const struct op_settings *settings,
 {
     if (acl == ACL_OPEN_UNSAFE || settings->skip_acl)
         return true;
-    return acl_permits(acl_get(tree_acls(tree), acl), permissions, caller->identities);
+    return acl_allows(tree_acls(tree), acl, permissions, caller->identities);
 }
 
 #define EXCESS_LOOKED_AT 4

@@ -107,6 +107,7 @@ struct op_apply {
     struct tree *tree;
     struct mk_arena *arena;
     struct op_changes *changes; /* NULL while the log is replayed */
+    bool unwatched;             /* there is no watch at all: changes need not be noted */
     const struct view *view;    /* that prepared the transaction on this tree, or NULL */
 };
 

@@ -149,9 +149,14 @@ static uint64_t path_hash(const struct view *view, struct mk_bytes path)
     return mk_hash_data(path.data, mk_bytes_size(path), view->options.hash_seed);
 }
 
+static struct change **map_bucket(const struct view *view, uint64_t hash)
+{
+    return &view->buckets[hash & (view->bucket_count - 1)];
+}
+
 static struct change **map_slot(const struct view *view, struct mk_bytes path, uint64_t hash)
 {
-    struct change **slot = &view->buckets[hash & (view->bucket_count - 1)];
+    struct change **slot = map_bucket(view, hash);
     while (*slot && !((*slot)->node.path_hash == hash && mk_bytes_equal((*slot)->path, path)))
         slot = &(*slot)->bucket_next;
     return slot;
@@ -199,8 +204,9 @@ static void map_remove(struct view *view, struct change *change)
         change->newer->older = change->older;
         return;
     }
-    struct change **slot = map_slot(view, change->path, change->node.path_hash);
-    MK_ASSERT(*slot == change);
+    struct change **slot = map_bucket(view, change->node.path_hash);
+    while (*slot != change)
+        slot = &(*slot)->bucket_next;
     if (change->older) {
         change->older->bucket_next = change->bucket_next;
         *slot = change->older;

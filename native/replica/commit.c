@@ -86,6 +86,7 @@ static void apply(struct replica *replica, struct commit *commit, struct mk_read
     struct op_apply context = {.tree = replica->tree,
                                .arena = &replica->arena,
                                .changes = &replica->changes,
+                               .unwatched = watch_is_empty(replica->watches),
                                .view = commit->proposal ? replica->view : NULL};
     int error = op_apply(&context, &commit->header, reader, result);
     result->create2_parts = commit->create2_parts;

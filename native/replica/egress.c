@@ -81,7 +81,7 @@ static void deliver(void *context, uint32_t watcher, int32_t event_type, struct 
     MK_ASSERT(connection != NULL);
     uint32_t acl = on_parent ? delivery->change->parent_acl : delivery->change->acl;
     if (!replica->options.operations.skip_acl &&
-        !acl_permits(acl_get(tree_acls(replica->tree), acl), MK_PERM_READ, &connection->identities))
+        !acl_allows(tree_acls(replica->tree), acl, MK_PERM_READ, &connection->identities))
         return;
     egress_event(replica, connection, delivery->zxid, event_type, path);
 }

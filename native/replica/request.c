@@ -276,7 +276,7 @@ static int answer_set_watches(struct replica *replica, struct connection *connec
     for (size_t i = 0; i < replica->changes.count && !error; i++) {
         const struct op_change *change = &replica->changes.items[i];
         if (replica->options.operations.skip_acl ||
-            acl_permits(acl_get(acls, change->acl), MK_PERM_READ, &connection->identities))
+            acl_allows(acls, change->acl, MK_PERM_READ, &connection->identities))
             egress_event(replica, connection, -1, change->event_type, change->path);
     }
     op_changes_clear(&replica->changes, acls);

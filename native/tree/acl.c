@@ -19,6 +19,7 @@ struct acl_item {
     uint64_t users;
     uint64_t serial;
     struct mk_acl_vector acl;
+    int32_t everyone; /* permissions that (world, anyone) has */
 };
 
 struct acl_last;
@@ -37,6 +38,7 @@ struct acl_table {
 struct acl_last {
     uint32_t reference; /* 0: none */
     uint32_t number;
+    struct acl_item *item; /* items stay where they are */
 };
 
 static struct acl_item *item_at(const struct acl_table *table, uint32_t number)
@@ -149,16 +151,42 @@ static struct mk_acl_vector acl_copy(const struct mk_acl_vector *acl)
     return copy;
 }
 
+static void set_last(const struct acl_table *table, uint32_t reference, uint32_t number)
+{
+    *table->last = (struct acl_last){reference, number, item_at(table, number)};
+}
+
 static uint32_t find_reference(const struct acl_table *table, uint32_t reference)
 {
-    if (reference != 0 && table->last->reference == reference)
+    if (reference == 0 || reference == ACL_OPEN_UNSAFE)
+        return 0;
+    if (table->last->reference == reference)
         return table->last->number;
     uint32_t number = *table_head(&table->by_reference, hash_reference(table, reference));
     while (number && item_at(table, number)->reference != reference)
         number = item_at(table, number)->next_by_reference;
     if (number)
-        *table->last = (struct acl_last){reference, number};
+        set_last(table, reference, number);
     return number;
+}
+
+/* NULL if it is not in the table. */
+static inline struct acl_item *find_item(const struct acl_table *table, uint32_t reference)
+{
+    if (MK_LIKELY(reference != 0 && table->last->reference == reference))
+        return table->last->item;
+    return find_reference(table, reference) ? table->last->item : NULL;
+}
+
+static int32_t everyone_may(const struct mk_acl_vector *acl)
+{
+    int32_t permissions = 0;
+    for (int32_t i = 0; i < acl->count; i++) {
+        const struct mk_id *id = &acl->items[i].id;
+        if (mk_bytes_equal_string(id->scheme, "world") && mk_bytes_equal_string(id->id, "anyone"))
+            permissions |= acl->items[i].perms;
+    }
+    return permissions;
 }
 
 static void add_item(struct acl_table *table, uint32_t reference, const struct mk_acl_vector *acl,
@@ -170,7 +198,8 @@ static void add_item(struct acl_table *table, uint32_t reference, const struct m
                               .reference = reference,
                               .users = users,
                               .serial = ++table->serial,
-                              .acl = acl_copy(acl)};
+                              .acl = acl_copy(acl),
+                              .everyone = everyone_may(acl)};
     table_insert(&table->by_content, content_hash, number, &item->next_by_content, entry_by_content,
                  table);
     table_insert(&table->by_reference, hash_reference(table, reference), number,
@@ -213,7 +242,7 @@ uint32_t acl_intern(struct acl_table *table, const struct mk_acl_vector *acl)
         struct acl_item *item = item_at(table, number);
         if (item->content_hash == hash && acl_equal(&item->acl, acl)) {
             item->users++;
-            *table->last = (struct acl_last){item->reference, number};
+            set_last(table, item->reference, number);
             return item->reference;
         }
         number = item->next_by_content;
@@ -225,21 +254,20 @@ uint32_t acl_intern(struct acl_table *table, const struct mk_acl_vector *acl)
 
 bool acl_retain(struct acl_table *table, uint32_t reference)
 {
-    uint32_t number = find_reference(table, reference);
-    if (number)
-        item_at(table, number)->users++;
-    return number != 0 || reference == ACL_OPEN_UNSAFE;
+    struct acl_item *item = find_item(table, reference);
+    if (item)
+        item->users++;
+    return item || reference == ACL_OPEN_UNSAFE;
 }
 
 void acl_release(struct acl_table *table, uint32_t reference)
 {
-    uint32_t number = find_reference(table, reference);
-    if (!number)
+    struct acl_item *item = find_item(table, reference);
+    if (!item)
         return;
-    struct acl_item *item = item_at(table, number);
     MK_ASSERT(item->users > 0);
     if (--item->users == 0)
-        remove_item(table, number);
+        remove_item(table, table->last->number);
 }
 
 void acl_reserve(struct acl_table *table, uint32_t reference)
@@ -284,8 +312,19 @@ const struct mk_acl_vector *acl_get(const struct acl_table *table, uint32_t refe
     static const struct mk_acl_vector open_acl = {1, (struct mk_acl *)(uintptr_t)&open_item};
     if (reference == ACL_OPEN_UNSAFE)
         return &open_acl;
-    uint32_t number = find_reference(table, reference);
-    return number ? &item_at(table, number)->acl : NULL;
+    const struct acl_item *item = find_item(table, reference);
+    return item ? &item->acl : NULL;
+}
+
+bool acl_allows(const struct acl_table *table, uint32_t reference, int32_t permissions,
+                const struct mk_id_vector *identities)
+{
+    if (reference == ACL_OPEN_UNSAFE)
+        return true;
+    const struct acl_item *item = find_item(table, reference);
+    if (item && (item->everyone & permissions))
+        return true;
+    return acl_permits(item ? &item->acl : NULL, permissions, identities);
 }
 
 uint32_t acl_count(const struct acl_table *table)

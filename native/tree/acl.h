@@ -57,6 +57,9 @@ void acl_visit(const struct acl_table *table,
  * and (world, anyone), an equal id, or for scheme "ip" an address within the prefix. */
 bool acl_permits(const struct mk_acl_vector *acl, int32_t permissions,
                  const struct mk_id_vector *identities);
+/* The same for a list by its number, quickly where it grants that to everyone. */
+bool acl_allows(const struct acl_table *table, uint32_t reference, int32_t permissions,
+                const struct mk_id_vector *identities);
 /* True if `id` is an address or address/bits that scheme "ip" accepts (IPv4 and IPv6). */
 bool acl_ip_is_valid(struct mk_bytes id);
 

@@ -16,7 +16,7 @@
 #define INDEX_TAG_SHIFT 12 /* bits 12 to 27 of the hash are the tag */
 #define INDEX_TAG_BITS 16
 
-struct index_line {
+struct index_line { /* index_line_match knows the number of slots */
     uint16_t tags[INDEX_LINE_SLOTS];
     uint32_t numbers[INDEX_LINE_SLOTS]; /* filled from the front; 0: free */
     uint32_t overflow;                  /* number of the next line of the bucket, or 0 */
@@ -69,6 +69,27 @@ static inline struct index_line *index_line_of(const struct index *index, uint32
     if (bucket >= index_bucket_count(index))
         bucket = hash & mask;
     return index_line_at(index, bucket);
+}
+
+/* Of four tags in a word: bit n is set if the n-th from below equals the one that is in all four
+ * places of `wanted`. No carry leaves a place. */
+static inline uint32_t index_match_four(uint64_t tags, uint64_t wanted)
+{
+    const uint64_t low = UINT64_C(0x7fff7fff7fff7fff);
+    uint64_t odd = tags ^ wanted;
+    uint64_t same = ~(((odd & low) + low) | odd | low); /* the top bit of each place */
+    return (uint32_t)((same >> 15) * UINT64_C(0x0001000200040008) >> 48);
+}
+
+/* The slots whose tag this is, as bits. A free slot may be among them. */
+static inline uint32_t index_line_match(const struct index_line *line, uint16_t tag)
+{
+    uint64_t words[2], wanted = UINT64_C(0x0001000100010001) * tag;
+    uint32_t rest;
+    memcpy(words, line->tags, sizeof words);
+    memcpy(&rest, &line->tags[8], sizeof rest);
+    return index_match_four(words[0], wanted) | index_match_four(words[1], wanted) << 4 |
+           (index_match_four(rest, wanted) & 3) << 8;
 }
 
 /* The line behind this one, or NULL. */

@@ -24,7 +24,7 @@ static inline uint32_t recall_find(const struct recalled *recalled, const uint8_
                                    size_t length)
 {
     if (recalled->length != length || !recalled->number ||
-        memcmp(recalled->path, path, length) != 0)
+        !mk_is_same(recalled->path, path, length))
         return 0;
     return recalled->number;
 }

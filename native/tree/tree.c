@@ -144,12 +144,11 @@ uint32_t node_find_child(const struct tree *tree, uint32_t parent, struct mk_byt
     uint16_t tag = index_tag(hash);
     const struct index_line *line = index_line_of(&tree->index, hash);
     for (; line; line = index_line_next(&tree->index, line)) {
-        for (uint32_t i = 0; i < INDEX_LINE_SLOTS; i++) {
-            uint32_t number = line->numbers[i];
-            if (MK_LIKELY(line->tags[i] != tag) || !number)
-                continue;
+        uint32_t slots = index_line_match(line, tag);
+        for (; slots; slots &= slots - 1) {
+            uint32_t number = line->numbers[__builtin_ctz(slots)];
             const struct znode *node = node_at(tree, number);
-            if (node->parent == parent && mk_bytes_equal(node_name(node), name))
+            if (number && node->parent == parent && mk_bytes_equal(node_name(node), name))
                 return number;
         }
     }

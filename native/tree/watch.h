@@ -60,6 +60,8 @@ typedef void watch_deliver(void *context, uint32_t watcher, int32_t event_type,
 void watch_trigger(struct watch_table *table, int32_t event_type, struct mk_bytes path,
                    watch_deliver *deliver, void *context);
 
+/* Nobody watches anything. */
+bool watch_is_empty(const struct watch_table *table);
 /* Figures for wchs, mntr: connections with watches, watched paths, and watches: as Apache counts
  * them, one for each (watcher, path) in the data table and one for each in the child table. */
 struct watch_counts {

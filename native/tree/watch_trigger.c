@@ -100,6 +100,11 @@ static struct mk_bytes parent_of(struct mk_bytes path)
     return (struct mk_bytes){path.data, MK_MAX(length, 1)};
 }
 
+bool watch_is_empty(const struct watch_table *table)
+{
+    return table->watches.live == 0;
+}
+
 void watch_trigger(struct watch_table *table, int32_t event_type, struct mk_bytes path,
                    watch_deliver *deliver, void *context)
 {

@@ -133,7 +133,12 @@ static bool permits(const struct mk_acl *items, int32_t count, int32_t perms, co
     struct mk_id identity[] = {{text("ip"), text("192.168.1.7")}, {text(scheme), text(id)}};
     struct mk_id_vector identities = {scheme ? 2 : 1, identity};
     struct mk_acl_vector acl = {count, (struct mk_acl *)(uintptr_t)items};
-    return acl_permits(&acl, perms, &identities);
+    bool permitted = acl_permits(&acl, perms, &identities);
+    struct acl_table *table = acl_table_new(1);
+    uint32_t reference = acl_intern(table, &acl);
+    assert_int_equal(acl_allows(table, reference, perms, &identities), permitted);
+    acl_table_free(table);
+    return permitted;
 }
 
 static void test_permission(void **state)
@@ -159,6 +164,11 @@ static void test_permission(void **state)
     struct mk_id_vector one = {1, &super};
     assert_false(acl_permits(NULL, 31, &none)); /* a dangling reference */
     assert_true(acl_permits(NULL, 31, &one));
+    struct acl_table *table = acl_table_new(1);
+    assert_false(acl_allows(table, 7, 31, &none));
+    assert_true(acl_allows(table, 7, 31, &one));
+    assert_true(acl_allows(table, ACL_OPEN_UNSAFE, 31, &none));
+    acl_table_free(table);
 }
 
 static void test_addresses(void **state)
