@@ -199,6 +199,8 @@ void commit_continue(struct replica *replica)
     while (cost < replica->options.commit_cost_max && next(replica, &commit)) {
         cost += (uint64_t)commit.data.length + FAIR_REQUEST_COST;
         commit_one(replica, &commit);
+        if (replica->ensemble)
+            forward_syncs_run(replica);
         if (commit.proposal)
             proposal_done(replica);
         if (replica->ensemble)

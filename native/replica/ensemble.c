@@ -105,7 +105,7 @@ static void end_service(struct replica *replica)
     proposals_drop(replica);
     session_visit_all(replica, forget_uncertain, replica);
     view_reset(replica->view);
-    ensemble->sync_count = ensemble->touched_count = 0;
+    ensemble->sync_count = ensemble->sync_answered_count = ensemble->touched_count = 0;
     stream_end(replica);
 }
 
@@ -170,10 +170,10 @@ static void take_delivery(struct replica *replica, const struct zab_delivery *de
         forward_revalidated(replica, delivery->bytes);
         break;
     case ZAB_SYNCED:
-        forward_synced(replica, 0);
+        forward_synced(replica, 0, delivery->zxid);
         break;
     case ZAB_SYNC_DONE:
-        forward_synced(replica, delivery->ticket);
+        forward_synced(replica, delivery->ticket, delivery->zxid);
         break;
     case ZAB_LEARNER_GONE:
         break;

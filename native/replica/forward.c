@@ -179,17 +179,35 @@ static void make_ready(struct replica *replica, const struct sync_ticket *sync)
     }
 }
 
-void forward_synced(struct replica *replica, uint64_t ticket)
+void forward_synced(struct replica *replica, uint64_t ticket, int64_t zxid)
 {
     struct ensemble *ensemble = replica->ensemble;
-    size_t at = 0;
-    while (ticket && at < ensemble->sync_count && ensemble->syncs[at].ticket != ticket)
-        at++;
-    if (at >= ensemble->sync_count)
+    for (size_t i = 0; i < ensemble->sync_count; i++) {
+        struct sync_ticket *sync = &ensemble->syncs[i];
+        if (sync->answered || (ticket && sync->ticket != ticket))
+            continue;
+        sync->answered = true;
+        sync->zxid = zxid;
+        ensemble->sync_answered_count++;
+        break;
+    }
+    forward_syncs_run(replica);
+}
+
+void forward_syncs_run(struct replica *replica)
+{
+    struct ensemble *ensemble = replica->ensemble;
+    if (ensemble->sync_answered_count == 0)
         return;
-    struct sync_ticket sync = ensemble->syncs[at];
-    ensemble->sync_count--;
-    memmove(ensemble->syncs + at, ensemble->syncs + at + 1,
-            (ensemble->sync_count - at) * sizeof sync);
-    make_ready(replica, &sync);
+    size_t kept = 0;
+    for (size_t i = 0; i < ensemble->sync_count; i++) {
+        struct sync_ticket sync = ensemble->syncs[i];
+        if (!sync.answered || sync.zxid > replica->last_zxid) {
+            ensemble->syncs[kept++] = sync;
+            continue;
+        }
+        ensemble->sync_answered_count--;
+        make_ready(replica, &sync);
+    }
+    ensemble->sync_count = kept;
 }

@@ -167,8 +167,11 @@ struct ensemble {
         uint32_t connection;
         int64_t session_id;
         int32_t xid;
+        bool answered; /* by the leader: memory must have `zxid`, and not yet more */
+        int64_t zxid;
     } * syncs;
     size_t sync_count, sync_capacity;
+    size_t sync_answered_count;
     int64_t *touched; /* sessions that were heard since the last PING */
     size_t touched_count, touched_capacity;
     struct mk_buffer scratch;
@@ -370,7 +373,9 @@ void forward_ping(struct replica *replica);
 void forward_sync(struct replica *replica, struct connection *connection, int32_t xid,
                   struct mk_bytes path);
 /* `ticket` 0: the oldest one. */
-void forward_synced(struct replica *replica, uint64_t ticket);
+void forward_synced(struct replica *replica, uint64_t ticket, int64_t zxid);
+/* Before the next transaction is applied, and behind the last. */
+void forward_syncs_run(struct replica *replica);
 /* The request that this transaction of another server answers; NULL if there is none here. */
 struct request *forward_match(struct replica *replica, const struct mk_txn_header *header,
                               struct connection **connection);

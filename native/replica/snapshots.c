@@ -52,7 +52,8 @@ void snapshot_maybe_begin(struct replica *replica)
         replica->now_ms < snapshot->not_before_ms)
         return;
     /* In an ensemble, only of what is committed (hazard 1549), and one walk at a time. */
-    if (replica->ensemble && (!replica->ensemble->serving || replica->ensemble->walk))
+    if (replica->ensemble && replica->ensemble->started &&
+        (!replica->ensemble->serving || replica->ensemble->walk))
         return;
     snapshot->wanted = false;
     snapshot->not_before_ms = replica->now_ms + replica->options.snapshot_interval_min_ms;

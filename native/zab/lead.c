@@ -105,7 +105,6 @@ void lead_applied(struct zab *zab)
 {
     if (!zab->lead.established)
         lead_discover_progress(zab);
-    lead_syncs_progress(zab);
 }
 
 void lead_peer_gone(struct zab *zab, struct peer *peer)

@@ -151,9 +151,11 @@ void lead_commit_progress(struct zab *zab)
     int64_t values[QUORUM_MEMBERS_MAX];
     collect_acked(zab, values);
     int64_t committed = quorum_reached_value(&zab->options.quorum, values, zab->committed);
-    if (committed > zab->committed) {
-        zab->committed = MK_MIN(committed, zab_last_logged(zab));
+    zab->lead.proving = committed = MK_MIN(committed, zab_last_logged(zab));
+    while (zab->committed < committed) {
+        zab->committed = lead_next_sync(zab, committed);
         forward_all(zab);
+        lead_syncs_progress(zab);
     }
     apply_up_to(zab, MK_MIN(zab->committed, zab->persisted));
     lead_syncs_progress(zab);

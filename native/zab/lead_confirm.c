@@ -2,8 +2,9 @@
 /* Proof that this server still leads: rounds of pings that a quorum has answered, and the syncs
  * that wait for one (promise G7 [ours]: Apache answers a sync without asking its quorum). A
  * follower that answered a ping sent after the sync came had not yet left for another leader, so
- * nothing that this server does not know was committed before. Called by lead.c and zab.c. At most
- * one round is under way for syncs: those that come meanwhile share the next one. */
+ * nothing that this server does not know was committed before. A commit of what was proposed after
+ * the sync proves the same. Called by lead.c and lead_broadcast.c. At most one round is under way
+ * for syncs: those that come meanwhile share the next one. */
 #include "base/mem.h"
 #include "base/zxid.h"
 #include "zab/zab_int.h"
@@ -61,7 +62,8 @@ void lead_ping_answer(struct zab *zab, struct peer *peer, const struct packet *p
 static void answer(struct zab *zab, const struct sync_wait *wait)
 {
     if (wait->local) {
-        deliver(zab, &(struct zab_delivery){.type = ZAB_SYNC_DONE, .ticket = wait->ticket});
+        deliver(zab, &(struct zab_delivery){
+                         .type = ZAB_SYNC_DONE, .ticket = wait->ticket, .zxid = wait->zxid});
         return;
     }
     struct peer *peer = link_find(zab, wait->link);
@@ -80,6 +82,31 @@ void lead_sync_request(struct zab *zab, struct peer *peer, uint64_t ticket)
     lead_syncs_progress(zab);
 }
 
+/* Those that `confirmed` or a commit has proved, in the order in which they came. */
+static void answer_proved(struct zab *zab, uint64_t confirmed)
+{
+    struct sync_waits *syncs = &zab->lead.syncs;
+    size_t kept = 0;
+    for (size_t i = 0; i < syncs->count; i++) {
+        const struct sync_wait *wait = &syncs->items[i];
+        bool proved = wait->ping_round <= confirmed || wait->zxid < zab->lead.proving;
+        if (proved && zab->committed >= wait->zxid)
+            answer(zab, wait);
+        else
+            syncs->items[kept++] = *wait;
+    }
+    syncs->count = kept;
+}
+
+int64_t lead_next_sync(const struct zab *zab, int64_t limit)
+{
+    const struct sync_waits *syncs = &zab->lead.syncs;
+    for (size_t i = 0; i < syncs->count; i++) /* they rise */
+        if (syncs->items[i].zxid > zab->committed && syncs->items[i].zxid < limit)
+            return syncs->items[i].zxid;
+    return limit;
+}
+
 void lead_syncs_progress(struct zab *zab)
 {
     struct leadership *lead = &zab->lead;
@@ -92,14 +119,5 @@ void lead_syncs_progress(struct zab *zab)
         lead_ping_round(zab);
         confirmed = confirmed_round(zab); /* alone, a server is its own quorum */
     }
-    size_t kept = 0;
-    for (size_t i = 0; i < syncs->count; i++) {
-        const struct sync_wait *wait = &syncs->items[i];
-        int64_t reached = wait->local ? zab->applied : zab->committed;
-        if (wait->ping_round <= confirmed && reached >= wait->zxid)
-            answer(zab, wait);
-        else
-            syncs->items[kept++] = *wait;
-    }
-    syncs->count = kept;
+    answer_proved(zab, confirmed);
 }

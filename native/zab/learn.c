@@ -26,9 +26,7 @@ void learn_wait(struct zab *zab, int32_t ticks)
 
 void learn_begin(struct zab *zab)
 {
-    struct sync_waits syncs = zab->learn.syncs;
-    syncs.count = 0;
-    zab->learn = (struct learnership){.phase = LEARNER_CONNECTING, .syncs = syncs};
+    zab->learn = (struct learnership){.phase = LEARNER_CONNECTING};
     role_enter(zab, zab->options.observer ? ZAB_OBSERVING : ZAB_FOLLOWING, ZAB_DISCOVERY);
     ZAB_TRACE(zab, MK_LEVEL_INFO, "elected: following server %lld",
               (long long)zab->election.own.leader);
@@ -188,7 +186,6 @@ void learn_end(struct zab *zab)
     struct learnership *learn = &zab->learn;
     learn->linked = false;
     learn->loading = false;
-    learn->syncs.count = 0;
     learn->epoch = 0;
     if (learn->dirty && !zab->reloading)
         reload(zab);

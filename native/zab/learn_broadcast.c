@@ -67,20 +67,6 @@ static void acknowledge(struct zab *zab)
     }
 }
 
-static void answer_syncs(struct zab *zab)
-{
-    struct sync_waits *syncs = &zab->learn.syncs;
-    size_t answered = 0;
-    while (answered < syncs->count && syncs->items[answered].zxid <= zab->applied) {
-        deliver(zab, &(struct zab_delivery){.type = ZAB_SYNCED,
-                                            .link = zab->learn.link,
-                                            .server = zab->election.own.leader});
-        answered++;
-    }
-    syncs->count -= answered;
-    memmove(syncs->items, syncs->items + answered, syncs->count * sizeof *syncs->items);
-}
-
 void learn_progress(struct zab *zab)
 {
     struct learnership *learn = &zab->learn;
@@ -93,8 +79,6 @@ void learn_progress(struct zab *zab)
     apply_up_to(zab, MK_MIN(zab->committed, zab->persisted));
     if (!zab->serving && zab->applied >= learn->serve_from && zab->applied <= zab->committed)
         serve(zab, true);
-    if (learn->syncs.count)
-        answer_syncs(zab);
 }
 
 /* --- packets ---------------------------------------------------------------------------------- */
@@ -109,9 +93,13 @@ static void hand_over(struct zab *zab, const struct packet *packet, int type)
     deliver(zab, &delivery);
 }
 
+/* Behind the answer come the commits of what was proposed later. */
 static void synced(struct zab *zab)
 {
-    sync_wait_add(&zab->learn.syncs)->zxid = zab->learn.committed;
+    deliver(zab, &(struct zab_delivery){.type = ZAB_SYNCED,
+                                        .link = zab->learn.link,
+                                        .server = zab->election.own.leader,
+                                        .zxid = zab->learn.committed});
 }
 
 void learn_broadcast_packet(struct zab *zab, struct peer *peer, const struct packet *packet)

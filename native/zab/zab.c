@@ -50,7 +50,6 @@ void zab_free(struct zab *zab)
     mk_buffer_fini(&zab->config);
     mk_free(zab->appends);
     mk_free(zab->lead.syncs.items);
-    mk_free(zab->learn.syncs.items);
     mk_arena_fini(&zab->arena);
     mk_free(zab);
 }

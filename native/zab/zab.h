@@ -155,13 +155,16 @@ struct zab_delivery {
         ZAB_REVALIDATED, /* to the learner: RevalidateReply */
         ZAB_PING,        /* to the learner: answer now by ZAB_SEND PING with SessionTouch... */
         ZAB_TOUCHED,     /* to the leader: SessionTouch... */
-        ZAB_SYNCED,      /* to the learner: answers its oldest forwarded sync; memory is so far */
-        ZAB_SYNC_DONE,   /* to the leader's own caller of ZAB_SYNC: `ticket` */
+        /* To the learner: answers its oldest forwarded sync; to the leader's own caller of
+         * ZAB_SYNC: `ticket`. Both as soon as memory has `zxid`, and before it has more. */
+        ZAB_SYNCED,
+        ZAB_SYNC_DONE,
         ZAB_LEARNER_GONE /* to the leader: `link` answers no more */
     } type;
     uint32_t link;
     int64_t server; /* the learner's id */
     uint64_t ticket;
+    int64_t zxid;
     struct mk_bytes bytes, identities; /* borrowed from the event, or empty */
 };
 

@@ -77,8 +77,8 @@ struct peer {
     char address[64];
 };
 
-/* A sync that must wait. On the leader: for a quorum that still follows it, and for what was
- * proposed before; on a learner: for memory to have what was committed before the answer. */
+/* A sync that the leader must let wait: for a quorum that still follows it, and for what was
+ * proposed before. */
 struct sync_wait {
     bool local;
     uint32_t link;
@@ -102,6 +102,7 @@ struct leadership {
     int64_t ping_ms;
     uint64_t ping_round;
     int64_t proposed; /* the last zxid given away, epoch << 32 at first */
+    int64_t proving;  /* a quorum has this: it followed when what comes before was proposed */
     struct sync_waits syncs;
 };
 
@@ -137,7 +138,6 @@ struct learnership {
     int32_t starved;    /* bytes of the stream that were too few for it */
     int64_t serve_from; /* clients are served when memory has this */
     int64_t deadline_ms;
-    struct sync_waits syncs;
 };
 
 /* When `ticket` is done, the log up to `zxid` is durable. */
@@ -276,6 +276,9 @@ void lead_ping_round(struct zab *zab); /* lead_confirm.c */
 void lead_ping_answer(struct zab *zab, struct peer *peer, const struct packet *packet);
 void lead_sync_request(struct zab *zab, struct peer *peer, uint64_t ticket);
 void lead_syncs_progress(struct zab *zab);
+/* Where a commit up to `limit` must stop, so that an answer to a sync stands between the commits
+ * before it and those behind; `limit` if nowhere. */
+int64_t lead_next_sync(const struct zab *zab, int64_t limit);
 
 /* --- learn_*.c: called while following or observing ------------------------------------------- */
 
