@@ -216,18 +216,18 @@ return {
   -- commands = { hiya = function(stats) return "a " .. stats.role end }, -- an example
 
   limits = {
-    -- An own word that runs longer is stopped with an error; the server goes on, but serves
-    -- nobody until then. The default takes an empty loop 20 to 50 ms. At least 10000
+    -- An own word that runs longer is stopped with an error. Words run in slices of 2 ms, and
+    -- others are served between. The default takes an empty loop 20 to 50 ms. At least 10000
     -- (instructions of the Lua machine).
     -- command_instructions = 5000000,
 
     -- An own word that takes more processor time is stopped likewise: this sees the work on
     -- long strings and big tables too. It cannot interrupt one long call of a C function, such
-    -- as a pattern that matches slowly. From 1 to 3600000 (ms).
+    -- as a pattern that matches slowly; nobody is served meanwhile. From 1 to 3600000 (ms).
     -- command_time_ms = 50,
 
     -- A four-letter word, own or built-in, that needs more memory on top of what Lua had is
-    -- stopped likewise. At least 1 << 20 (bytes).
+    -- stopped likewise. Words that run at the same time share it. At least 1 << 20 (bytes).
     -- lua_memory_bytes = 64 << 20,
   },
 

@@ -17,7 +17,7 @@ size_t egress_reply_begin(struct connection *connection)
 
 /* A reader so slow that its output passes all bounds is disconnected: it must not cost the
  * others memory. */
-static void check_output(struct replica *replica, struct connection *connection)
+void egress_check(struct replica *replica, struct connection *connection)
 {
     size_t unsent = connection->link.output.length + connection->link.unsent_elsewhere;
     if (MK_LIKELY(unsent <= replica->options.output_close_bytes) || connection->link.closing)
@@ -42,7 +42,7 @@ void egress_reply_end(struct replica *replica, struct connection *connection, si
     replica->stats.bytes_sent += output->length - begin;
     stats_sent(replica, output->length - begin - MK_FRAME_PREFIX_BYTES);
     replica_touch(replica, connection);
-    check_output(replica, connection);
+    egress_check(replica, connection);
 }
 
 void egress_event(struct replica *replica, struct connection *connection, int64_t zxid,

@@ -259,12 +259,15 @@ static void start(struct replica *replica)
 }
 
 static void command_text(struct replica *replica, struct connection *connection,
-                         struct mk_bytes text)
+                         struct mk_bytes text, bool last)
 {
     if (!connection || connection->phase != PHASE_COMMAND || connection->link.closing)
         return;
     mk_buffer_append_bytes(&connection->link.output, text);
-    connection_end(replica, connection);
+    replica_touch(replica, connection);
+    egress_check(replica, connection);
+    if (last)
+        connection_end(replica, connection);
 }
 
 static void drop_stale_handshakes(struct replica *replica)
@@ -353,8 +356,9 @@ static void dispatch(struct replica *replica, const struct replica_event *event)
     case REPLICA_DURABLE:
         commit_durable(replica, event->zxid);
         break;
+    case REPLICA_COMMAND_PART:
     case REPLICA_COMMAND_TEXT:
-        command_text(replica, connection, event->bytes);
+        command_text(replica, connection, event->bytes, event->type == REPLICA_COMMAND_TEXT);
         break;
     case REPLICA_SNAPSHOT_NOW:
         replica->snapshot.wanted = true;

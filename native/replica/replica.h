@@ -113,7 +113,8 @@ enum replica_event_type {
     REPLICA_DISCONNECT,    /* `connection`: the socket is closed, for whatever reason */
     REPLICA_DRAINED,       /* `connection`: its output was sent; a paused one may go on */
     REPLICA_DURABLE,       /* `zxid`: the log up to here is on stable storage */
-    REPLICA_COMMAND_TEXT,  /* `connection`, `bytes`: the answer to a four-letter word */
+    REPLICA_COMMAND_PART,  /* `connection`, `bytes`: of the answer to a four-letter word */
+    REPLICA_COMMAND_TEXT,  /* `connection`, `bytes`: the last of it, or all */
     REPLICA_SNAPSHOT_NOW,  /* an operator wants one */
     REPLICA_SNAPSHOT_NEXT, /* the writer took the last slice */
     REPLICA_SNAPSHOT_DONE, /* on stable storage and verified, or given up (`error`) */

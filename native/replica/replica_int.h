@@ -444,6 +444,8 @@ void egress_reply_end(struct replica *replica, struct connection *connection, si
 void egress_event(struct replica *replica, struct connection *connection, int64_t zxid,
                   int32_t event_type, struct mk_bytes path);
 void egress_changes(struct replica *replica, int64_t zxid);
+/* Something was added to its output: drops a reader that is too slow. */
+void egress_check(struct replica *replica, struct connection *connection);
 
 /* complain.c */
 /* A line at level warn, unless there were many of this kind in the last minute. */

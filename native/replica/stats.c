@@ -103,41 +103,47 @@ void replica_connections_reset(struct replica *replica)
     }
 }
 
-void replica_connection_visit(const struct replica *replica,
+uint64_t replica_connection_count(const struct replica *replica)
+{
+    return replica->connection_open_count;
+}
+
+bool replica_connection_visit(const struct replica *replica, uint32_t *from, uint32_t steps_max,
                               void (*visit)(void *context,
                                             const struct replica_connection_info *info),
                               void *context)
 {
-    for (size_t i = 0; i < replica->connection_capacity; i++) {
-        struct connection *connection = replica->connections[i];
+    size_t number = *from, end = MK_MIN(number + steps_max, replica->connection_capacity);
+    for (; number < end; number++) {
+        struct connection *connection = replica->connections[number];
         if (!connection)
             continue;
         connection->info.queued = connection->queue_length;
         visit(context, &connection->info);
     }
+    *from = (uint32_t)number;
+    return number < replica->connection_capacity;
 }
 
-struct session_visit {
-    const struct replica *replica;
-    void (*visit)(void *context, int64_t session_id, int32_t timeout_ms, int64_t expires_now_ms);
-    void *context;
-};
-
-static void visit_session(void *context, struct session *session)
-{
-    const struct session_visit *visit = context;
-    const struct replica *replica = visit->replica;
-    int64_t left = expiry_session_deadline_ms(replica, session) - replica->expiry.clock_ms;
-    visit->visit(visit->context, session->id, session->timeout_ms, replica->now_ms + left);
-}
-
-void replica_session_visit(const struct replica *replica,
+/* By their numbers in the tree. One that is still being made has none. */
+bool replica_session_visit(const struct replica *replica, uint32_t *from, uint32_t steps_max,
                            void (*visit)(void *context, int64_t session_id, int32_t timeout_ms,
                                          int64_t expires_now_ms),
                            void *context)
 {
-    struct session_visit state = {replica, visit, context};
-    session_visit_all(replica, visit_session, &state);
+    uint32_t number = MK_MAX(*from, 1u), end = tree_session_end(replica->tree);
+    for (uint32_t steps = 0; number < end && steps < steps_max; number++, steps++) {
+        int64_t id;
+        if (!tree_session_at(replica->tree, number, &id))
+            continue;
+        const struct session *session = session_find(replica, id);
+        if (!session)
+            continue;
+        int64_t left = expiry_session_deadline_ms(replica, session) - replica->expiry.clock_ms;
+        visit(context, session->id, session->timeout_ms, replica->now_ms + left);
+    }
+    *from = number;
+    return number < end;
 }
 
 struct watch_table *replica_watches(const struct replica *replica)

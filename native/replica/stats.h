@@ -56,14 +56,17 @@ struct replica_connection_info {
 const struct replica_stats *replica_stats(const struct replica *replica);
 /* srst: begins all counters and summaries anew, but not what tells the present state. */
 void replica_stats_reset(struct replica *replica);
-void replica_connections_reset(struct replica *replica); /* crst */
-/* In ascending order of connection number. */
-void replica_connection_visit(const struct replica *replica,
+void replica_connections_reset(struct replica *replica);          /* crst */
+uint64_t replica_connection_count(const struct replica *replica); /* with and without a session */
+/* Lists in slices: each call goes on at *from (0 at first), looks at no more than `steps_max`
+ * numbers, and returns false when that was all. Between two calls anything may change: what is
+ * there all the time comes once. In ascending order of connection number. */
+bool replica_connection_visit(const struct replica *replica, uint32_t *from, uint32_t steps_max,
                               void (*visit)(void *context,
                                             const struct replica_connection_info *info),
                               void *context);
 /* Each session with the monotonic time at which it expires if nothing is heard. */
-void replica_session_visit(const struct replica *replica,
+bool replica_session_visit(const struct replica *replica, uint32_t *from, uint32_t steps_max,
                            void (*visit)(void *context, int64_t session_id, int32_t timeout_ms,
                                          int64_t expires_now_ms),
                            void *context);

@@ -13,7 +13,7 @@
 struct stats *stats_check(lua_State *L)
 {
     struct stats *stats = luaL_checkudata(L, 1, STATS_TYPE);
-    if (stats->serial != script_of(L)->stats_serial)
+    if (!stats->host)
         luaL_error(L, "stats is used after its command ended");
     return stats;
 }
@@ -90,6 +90,8 @@ VALUE(last_zxid, replica_last_zxid(server_replica(stats->host->server)))
 VALUE(znode_count, tree_node_count(tree_of(stats)) + 1)
 VALUE(data_bytes, tree_data_size(tree_of(stats)))
 VALUE(ephemeral_count, tree_ephemeral_count(tree_of(stats)))
+VALUE(ephemeral_owner_count, tree_ephemeral_owner_count(tree_of(stats)))
+VALUE(connection_count, replica_connection_count(server_replica(stats->host->server)))
 VALUE(session_count, tree_session_count(tree_of(stats)))
 VALUE(local_session_count, ((void)stats, 0)) /* every session is a global one */
 VALUE(now_ms, server_now_ms(stats->host->server))
@@ -110,20 +112,6 @@ VALUE(reply_bytes,
 VALUE(response_last_bytes, or_none(stats, counters(stats)->response_last_bytes))
 VALUE(response_max_bytes, or_none(stats, counters(stats)->response_bytes.max))
 VALUE(response_min_bytes, or_none(stats, mk_summary_min(&counters(stats)->response_bytes)))
-
-static void count_connection(void *context, const struct replica_connection_info *info)
-{
-    (void)info;
-    ++*(int64_t *)context;
-}
-
-/* Like Apache with and without a session. */
-static int64_t get_connection_count(struct stats *stats)
-{
-    int64_t count = 0;
-    replica_connection_visit(server_replica(stats->host->server), count_connection, &count);
-    return count;
-}
 
 static int64_t get_wall_ms(struct stats *stats)
 {
@@ -181,6 +169,7 @@ static const struct {
     ROW(znode_count),
     ROW(data_bytes),
     ROW(ephemeral_count),
+    ROW(ephemeral_owner_count),
     ROW(session_count),
     ROW(local_session_count),
     ROW(reply_bytes),
@@ -258,6 +247,20 @@ static int set_trace_mask(lua_State *L)
     return 0;
 }
 
+/* stats:write(text, ...): a part of the answer, which goes to the client while the word runs on.
+ * What the word returns comes last. */
+static int write_text(lua_State *L)
+{
+    struct stats *stats = stats_check(L);
+    int count = lua_gettop(L);
+    for (int i = 2; i <= count; i++) {
+        size_t length;
+        const char *text = luaL_checklstring(L, i, &length);
+        mk_buffer_append(&stats->text, text, length);
+    }
+    return 0;
+}
+
 static void push_summary(lua_State *L, const char *name, const struct mk_summary *summary)
 {
     lua_createtable(L, 0, 8);
@@ -315,6 +318,7 @@ static void make_metatable(lua_State *L)
         {"reset_connections", reset_connections},
         {"set_trace_mask", set_trace_mask},
         {"metrics", metrics},
+        {"write", write_text},
         {NULL, NULL},
     };
     luaL_newlib(L, methods);
@@ -325,19 +329,20 @@ static void make_metatable(lua_State *L)
     lua_setfield(L, -2, "__metatable");
 }
 
-void stats_push(lua_State *L, struct host *host, uint32_t connection, uint64_t argument)
+struct stats *stats_push(lua_State *L, struct host *host, uint32_t connection, uint64_t argument)
 {
     struct stats *stats = lua_newuserdatauv(L, sizeof *stats, 0);
-    *stats = (struct stats){.host = host,
-                            .serial = ++host->script->stats_serial,
-                            .connection = connection,
-                            .argument = argument};
+    *stats = (struct stats){
+        .host = host, .text = MK_BUFFER_EMPTY, .connection = connection, .argument = argument};
     if (luaL_newmetatable(L, STATS_TYPE))
         make_metatable(L);
     lua_setmetatable(L, -2);
+    return stats;
 }
 
-void stats_close(struct script *script)
+void stats_close(struct stats *stats)
 {
-    script->stats_serial++;
+    stats_close_listings(stats);
+    mk_buffer_fini(&stats->text);
+    stats->host = NULL;
 }

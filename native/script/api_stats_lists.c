@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The methods of `stats` that go through connections, sessions, ephemerals, watches and digests,
- * and the environment. A method first collects plain C data, in memory that the iterator owns;
- * only the iterator makes Lua values. So a command never sees a list change, and an error
- * that Lua raises (out of its memory budget) never jumps through the replica or the tree. */
+ * and the environment. An iterator collects some plain C data at a time, in memory that it owns,
+ * and only then makes Lua values: an error that Lua raises (out of its memory budget) never jumps
+ * through the replica or the tree. Between two of these slices the command may pause and the
+ * server change: what is there all the time comes once. */
 #include "base/buffer.h"
 #include "replica/stats.h"
 #include "script/script_int.h"
@@ -13,34 +14,50 @@
 
 #define LISTING_TYPE "moonkeeper.listing"
 #define ADDRESS_BYTES 64
+#define SLICE_STEPS 512 /* what is looked at at a time: some 100 microseconds */
+
+/* Puts some more behind `items`; false when there is no more to come. */
+typedef bool listing_fill(struct listing *listing);
 
 /* Items one behind the other; `position` is where the next one begins. */
 struct listing {
     struct mk_buffer items;
     size_t position;
-    struct stats *stats; /* only while it is filled */
+    listing_fill *fill;   /* NULL: all was collected */
+    struct stats *stats;  /* NULL: all was collected, or the command is over */
+    struct listing *next; /* in stats->listings */
+    /* Where it goes on, one of them. */
+    uint32_t number;
+    struct watch_walk watches;
+    struct tree_owner_walk owners;
 };
+
+/* Nothing more is collected. What was collected can still be handed out. */
+static void listing_end(struct listing *listing)
+{
+    if (!listing->stats)
+        return;
+    struct listing **link = &listing->stats->listings;
+    while (*link != listing)
+        link = &(*link)->next;
+    *link = listing->next;
+    listing->stats = NULL;
+    watch_walk_end(&listing->watches);
+    tree_owner_walk_end(&listing->owners);
+}
 
 static int listing_collect(lua_State *L)
 {
     struct listing *listing = luaL_checkudata(L, 1, LISTING_TYPE);
+    listing_end(listing);
     mk_buffer_fini(&listing->items);
     return 0;
 }
 
-/* Pushes an empty listing. */
-static struct listing *listing_push(lua_State *L, struct stats *stats)
+void stats_close_listings(struct stats *stats)
 {
-    struct listing *listing = lua_newuserdatauv(L, sizeof *listing, 0);
-    *listing = (struct listing){.items = MK_BUFFER_EMPTY, .stats = stats};
-    if (luaL_newmetatable(L, LISTING_TYPE)) {
-        lua_pushcfunction(L, listing_collect);
-        lua_setfield(L, -2, "__gc");
-        lua_pushliteral(L, "locked");
-        lua_setfield(L, -2, "__metatable");
-    }
-    lua_setmetatable(L, -2);
-    return listing;
+    while (stats->listings)
+        listing_end(stats->listings);
 }
 
 static struct replica *replica_of(const struct listing *listing)
@@ -48,14 +65,43 @@ static struct replica *replica_of(const struct listing *listing)
     return server_replica(listing->stats->host->server);
 }
 
-/* The listing of an iterator, its upvalue; NULL when all was handed out, and its memory freed. */
-static struct listing *listing_next(lua_State *L)
+/* Pushes a listing that knows nothing yet. */
+static struct listing *listing_push(lua_State *L, listing_fill *fill)
+{
+    struct stats *stats = stats_check(L);
+    struct listing *listing = lua_newuserdatauv(L, sizeof *listing, 0);
+    *listing = (struct listing){.items = MK_BUFFER_EMPTY, .fill = fill};
+    if (luaL_newmetatable(L, LISTING_TYPE)) {
+        lua_pushcfunction(L, listing_collect);
+        lua_setfield(L, -2, "__gc");
+        lua_pushliteral(L, "locked");
+        lua_setfield(L, -2, "__metatable");
+    }
+    lua_setmetatable(L, -2);
+    listing->stats = stats;
+    listing->next = stats->listings;
+    stats->listings = listing;
+    return listing;
+}
+
+/* The listing of an iterator, its upvalue, with an item to be handed out; NULL when there is none,
+ * and its memory freed. `iterator` is the function that calls this. */
+static struct listing *listing_next(lua_State *L, lua_CFunction iterator)
 {
     struct listing *listing = lua_touserdata(L, lua_upvalueindex(1));
     if (listing->position < listing->items.length)
         return listing;
-    mk_buffer_fini(&listing->items);
+    mk_buffer_clear(&listing->items);
     listing->position = 0;
+    while (listing->stats && listing->items.length == 0) {
+        if (!listing->fill(listing))
+            listing_end(listing);
+        else if (listing->items.length == 0)
+            script_pause_if_over(L, iterator); /* a long way without anything to tell */
+    }
+    if (listing->items.length > 0)
+        return listing;
+    mk_buffer_fini(&listing->items);
     return NULL;
 }
 
@@ -69,7 +115,6 @@ static void take(struct listing *listing, void *item, size_t size)
 /* The listing is at the top of the stack; leaves the iterator in its place. */
 static int push_iterator(lua_State *L, lua_CFunction next)
 {
-    ((struct listing *)lua_touserdata(L, -1))->stats = NULL;
     lua_pushcclosure(L, next, 1);
     return 1;
 }
@@ -116,7 +161,7 @@ static void add_connection(void *context, const struct replica_connection_info *
 
 static int next_connection(lua_State *L)
 {
-    struct listing *listing = listing_next(L);
+    struct listing *listing = listing_next(L, next_connection);
     if (!listing)
         return 0;
     struct connection_item item;
@@ -146,11 +191,16 @@ static int next_connection(lua_State *L)
     return 1;
 }
 
+static bool fill_connections(struct listing *listing)
+{
+    return replica_connection_visit(replica_of(listing), &listing->number, SLICE_STEPS,
+                                    add_connection, listing);
+}
+
 /* for connection in stats:connections() */
 static int connections(lua_State *L)
 {
-    struct listing *listing = listing_push(L, stats_check(L));
-    replica_connection_visit(replica_of(listing), add_connection, listing);
+    listing_push(L, fill_connections);
     return push_iterator(L, next_connection);
 }
 
@@ -171,7 +221,7 @@ static void add_session(void *context, int64_t session_id, int32_t timeout_ms,
 
 static int next_session(lua_State *L)
 {
-    struct listing *listing = listing_next(L);
+    struct listing *listing = listing_next(L, next_session);
     if (!listing)
         return 0;
     struct session_item item;
@@ -183,11 +233,16 @@ static int next_session(lua_State *L)
     return 1;
 }
 
+static bool fill_sessions(struct listing *listing)
+{
+    return replica_session_visit(replica_of(listing), &listing->number, SLICE_STEPS, add_session,
+                                 listing);
+}
+
 /* for session in stats:sessions() */
 static int sessions(lua_State *L)
 {
-    struct listing *listing = listing_push(L, stats_check(L));
-    replica_session_visit(replica_of(listing), add_session, listing);
+    listing_push(L, fill_sessions);
     return push_iterator(L, next_session);
 }
 
@@ -214,58 +269,51 @@ static void take_path(lua_State *L, struct listing *listing, const struct path_i
     lua_pushlstring(L, (const char *)path, item->length);
 }
 
-struct owner {
-    struct listing *listing;
-    int64_t session_id;
-};
-
-static void add_ephemeral(void *context, const struct znode *node)
+/* Hands out path and session, or the other way round. */
+static int next_pair(lua_State *L, lua_CFunction iterator, bool path_first)
 {
-    struct owner *owner = context;
-    struct mk_buffer path = MK_BUFFER_EMPTY;
-    tree_append_path(replica_tree(replica_of(owner->listing)), node, &path);
-    add_path(owner->listing, owner->session_id, mk_buffer_bytes(&path));
-    mk_buffer_fini(&path);
-}
-
-static void add_owner(void *context, int64_t session_id)
-{
-    struct owner owner = {context, session_id};
-    tree_ephemeral_visit(replica_tree(replica_of(owner.listing)), session_id, add_ephemeral,
-                         &owner);
-}
-
-/* The paths of one session lie together. */
-static int next_owner(lua_State *L)
-{
-    struct listing *listing = listing_next(L);
+    struct listing *listing = listing_next(L, iterator);
     if (!listing)
         return 0;
     struct path_item item;
     take(listing, &item, sizeof item);
-    int64_t session_id = item.session_id;
-    lua_pushinteger(L, session_id);
-    lua_newtable(L);
-    /* stack: session id, paths */
-    for (lua_Integer count = 1;; count++) {
-        take_path(L, listing, &item);
-        lua_rawseti(L, -2, count);
-        if (listing->position == listing->items.length)
-            return 2;
-        take(listing, &item, sizeof item);
-        if (item.session_id != session_id) {
-            listing->position -= sizeof item;
-            return 2;
-        }
-    }
+    take_path(L, listing, &item);
+    lua_pushinteger(L, item.session_id);
+    if (!path_first)
+        lua_insert(L, -2);
+    return 2;
 }
 
-/* for session_id, paths in stats:ephemerals() */
+static int next_path(lua_State *L)
+{
+    return next_pair(L, next_path, true);
+}
+
+static int next_of_session(lua_State *L)
+{
+    return next_pair(L, next_of_session, false);
+}
+
+static void add_ephemeral(void *context, int64_t session_id, const struct znode *node)
+{
+    struct listing *listing = context;
+    struct mk_buffer path = MK_BUFFER_EMPTY;
+    tree_append_path(replica_tree(replica_of(listing)), node, &path);
+    add_path(listing, session_id, mk_buffer_bytes(&path));
+    mk_buffer_fini(&path);
+}
+
+static bool fill_ephemerals(struct listing *listing)
+{
+    return tree_owner_walk_next(&listing->owners, SLICE_STEPS, add_ephemeral, listing);
+}
+
+/* for session_id, path in stats:ephemerals(): grouped by session */
 static int ephemerals(lua_State *L)
 {
-    struct listing *listing = listing_push(L, stats_check(L));
-    tree_ephemeral_owner_visit(replica_tree(replica_of(listing)), add_owner, listing);
-    return push_iterator(L, next_owner);
+    struct listing *listing = listing_push(L, fill_ephemerals);
+    tree_owner_walk_begin(&listing->owners, replica_tree(replica_of(listing)));
+    return push_iterator(L, next_of_session);
 }
 
 static void add_watch(void *context, struct mk_bytes path, uint32_t watcher)
@@ -274,27 +322,28 @@ static void add_watch(void *context, struct mk_bytes path, uint32_t watcher)
     add_path(listing, replica_watcher_session(replica_of(listing), watcher), path);
 }
 
-static int next_watch(lua_State *L)
+static bool fill_watches(struct listing *listing)
 {
-    struct listing *listing = listing_next(L);
-    if (!listing)
-        return 0;
-    struct path_item item;
-    take(listing, &item, sizeof item);
-    take_path(L, listing, &item);
-    lua_pushinteger(L, item.session_id);
-    return 2;
+    return watch_walk_next(&listing->watches, SLICE_STEPS, add_watch, listing);
+}
+
+static int list_watches(lua_State *L, enum watch_order order, lua_CFunction next)
+{
+    struct listing *listing = listing_push(L, fill_watches);
+    watch_walk_begin(&listing->watches, replica_watches(replica_of(listing)), order);
+    return push_iterator(L, next);
 }
 
 /* for path, session_id in stats:watches(): grouped by path; the data table only, as Apache */
 static int watches(lua_State *L)
 {
-    struct listing *listing = listing_push(L, stats_check(L));
-    struct watch_walk walk;
-    watch_walk_begin(&walk, replica_watches(replica_of(listing)), WATCHES_BY_PATH);
-    watch_walk_next(&walk, UINT32_MAX, add_watch, listing);
-    watch_walk_end(&walk);
-    return push_iterator(L, next_watch);
+    return list_watches(L, WATCHES_BY_PATH, next_path);
+}
+
+/* for session_id, path in stats:watches_by_session(): the same, grouped by session */
+static int watches_by_session(lua_State *L)
+{
+    return list_watches(L, WATCHES_BY_WATCHER, next_of_session);
 }
 
 /* connections, paths, watches = stats:watch_summary(): of the data table */
@@ -314,7 +363,7 @@ static int watch_summary(lua_State *L)
 
 static int next_digest(lua_State *L)
 {
-    struct listing *listing = listing_next(L);
+    struct listing *listing = listing_next(L, next_digest);
     if (!listing)
         return 0;
     struct replica_digest item;
@@ -324,13 +373,18 @@ static int next_digest(lua_State *L)
     return 2;
 }
 
-/* for zxid, digest in stats:digests(): the newest last */
-static int digests(lua_State *L)
+static bool fill_digests(struct listing *listing)
 {
-    struct listing *listing = listing_push(L, stats_check(L));
     const struct replica_digest *list;
     size_t count = replica_digests(replica_of(listing), &list);
     mk_buffer_append(&listing->items, list, count * sizeof *list);
+    return false;
+}
+
+/* for zxid, digest in stats:digests(): the newest last */
+static int digests(lua_State *L)
+{
+    listing_push(L, fill_digests);
     return push_iterator(L, next_digest);
 }
 
@@ -399,9 +453,16 @@ static int environment(lua_State *L)
 void stats_list_methods(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"connections", connections}, {"sessions", sessions},           {"ephemerals", ephemerals},
-        {"watches", watches},         {"watch_summary", watch_summary}, {"digests", digests},
-        {"op_counts", op_counts},     {"environment", environment},     {NULL, NULL},
+        {"connections", connections},
+        {"sessions", sessions},
+        {"ephemerals", ephemerals},
+        {"watches", watches},
+        {"watches_by_session", watches_by_session},
+        {"watch_summary", watch_summary},
+        {"digests", digests},
+        {"op_counts", op_counts},
+        {"environment", environment},
+        {NULL, NULL},
     };
     luaL_setfuncs(L, methods, 0);
 }

@@ -93,6 +93,7 @@ static void on_stopped(void *context, struct server *server, int error)
 {
     (void)server;
     struct host *host = context;
+    commands_stop(host);
     host->server = NULL;
     host->exit_code = error ? 1 : 0;
     close_signals(host);
@@ -160,7 +161,7 @@ static int start(lua_State *L, struct host *host, struct server_error *error)
     options.replica.command_words = words;
     options.replica.trace = logger_trace(host->script->logger);
     struct server_callbacks callbacks = {
-        .context = host, .command = commands_run, .stopped = on_stopped};
+        .context = host, .command = commands_run, .again = commands_again, .stopped = on_stopped};
     code = server_start(&host->script->loop, &options, &callbacks, &host->server, error);
     config_fini(&options);
     mk_free(words);

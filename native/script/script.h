@@ -41,10 +41,11 @@ struct script_budget {
 };
 
 enum script_outcome {
-    SCRIPT_DONE,         /* the results are on the stack */
-    SCRIPT_FAILED,       /* an error was raised */
-    SCRIPT_TOO_LONG,     /* the instructions or the time ran out */
-    SCRIPT_OUT_OF_MEMORY /* the memory ran out */
+    SCRIPT_DONE,          /* the results are on the stack */
+    SCRIPT_FAILED,        /* an error was raised */
+    SCRIPT_TOO_LONG,      /* the instructions or the time ran out */
+    SCRIPT_OUT_OF_MEMORY, /* the memory ran out */
+    SCRIPT_PAUSED         /* script_resume only: its slice is over, there is more to do */
 };
 
 /* The only way from C into Lua: calls the function below its arguments on the stack, under the
@@ -53,6 +54,23 @@ enum script_outcome {
  * within a call that has a budget runs under that one. */
 enum script_outcome script_call(struct script *script, struct lua_State *L, int arguments,
                                 int results, const struct script_budget *budget);
+
+/* What a call in slices has left of its budget; zeroed before the first slice. */
+struct script_slices {
+    bool begun;
+    size_t memory_base; /* set by the caller: what its memory is on top of */
+    int64_t instructions_left;
+    uint64_t processor_left_ns;
+};
+
+/* The other way in: runs a coroutine whose function and arguments are on its stack, until it ends
+ * or until about `slice_ends_ns` (uv_hrtime); then it is called again, without arguments, to go
+ * on. Only code of the coroutine itself is cut, at any instruction: what it calls through C
+ * (sort, gsub, its own coroutines) is not. After SCRIPT_DONE the results are on the coroutine's
+ * stack; after a failure the error as text, with a traceback, is on the state's. */
+enum script_outcome script_resume(struct script *script, struct lua_State *coroutine, int arguments,
+                                  const struct script_budget *budget, struct script_slices *slices,
+                                  uint64_t slice_ends_ns);
 
 /* For luv_set_callback: callbacks of luv go through the same door, without a budget. An error is a
  * line in the log (luv itself would end the process). Returns the number of results, or a

@@ -468,6 +468,12 @@ void clients_command_begin(struct clients *clients, uint32_t number)
         clients->slots[number].command_pending = true;
 }
 
+bool clients_command_is_open(const struct clients *clients, uint32_t number)
+{
+    return number < clients->slot_count && clients->slots[number].command_pending &&
+           clients->slots[number].connection;
+}
+
 bool clients_command_end(struct clients *clients, uint32_t number)
 {
     if (number >= clients->slot_count || !clients->slots[number].command_pending)

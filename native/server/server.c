@@ -179,9 +179,14 @@ static void begin_close(struct server *server);
 
 static void check_stop(struct server *server)
 {
-    if (server->state == SERVER_STOPPING && !server->turn_pending &&
+    if (server->state == SERVER_STOPPING && !server->turn_pending && !server->call_again &&
         replica_is_idle(server->replica) && clients_are_drained(server->clients))
         begin_close(server);
+}
+
+static bool has_more_to_do(const struct server *server)
+{
+    return server->turn_pending || server->update.again || server->call_again;
 }
 
 /* Being active keeps the poll from blocking; prepare does the work. Once in a turn of the loop, so
@@ -191,6 +196,14 @@ static void on_again(uv_idle_t *idle)
     struct server *server = idle->data;
     if (server->update.again)
         server_feed_simple(server, REPLICA_CONTINUE, 0);
+    if (server->call_again) {
+        server->call_again = false;
+        server->callbacks.again(server->callbacks.context, server);
+    }
+    if (!has_more_to_do(server)) { /* nothing came of it, so no turn's end will look */
+        uv_idle_stop(&server->again);
+        check_stop(server);
+    }
 }
 
 void server_perform(struct server *server)
@@ -201,7 +214,7 @@ void server_perform(struct server *server)
         perform_durable(server);
     }
     server->packets_seen = replica_stats(server->replica)->packets_received;
-    if (server->turn_pending || server->update.again)
+    if (has_more_to_do(server))
         uv_idle_start(&server->again, on_again);
     else
         uv_idle_stop(&server->again);
@@ -369,6 +382,24 @@ void server_stop(struct server *server)
 
 /* --- what the layers above ask
  * --------------------------------------------------------------------- */
+
+bool server_answer_part(struct server *server, uint32_t connection, struct mk_bytes text)
+{
+    if (!server->clients || !clients_command_is_open(server->clients, connection))
+        return false;
+    struct replica_event event = {
+        .type = REPLICA_COMMAND_PART, .connection = connection, .bytes = text};
+    server_feed(server, &event);
+    return !replica_link(server->replica, connection)->closing;
+}
+
+void server_call_again(struct server *server)
+{
+    if (!server->callbacks.again || server->state == SERVER_CLOSING)
+        return;
+    server->call_again = true;
+    uv_idle_start(&server->again, on_again);
+}
 
 void server_answer(struct server *server, uint32_t connection, struct mk_bytes text)
 {

@@ -62,9 +62,12 @@ void server_options_init(struct server_options *options);
 
 struct server_callbacks {
     void *context;
-    /* A four-letter word arrived. The callee answers, now or later, with server_answer. */
+    /* A four-letter word arrived. The callee answers, now or later and in parts, with
+     * server_answer. */
     void (*command)(void *context, struct server *server, uint32_t connection, const char *word,
                     uint64_t mask);
+    /* server_call_again was called, and this is the loop's next turn. */
+    void (*again)(void *context, struct server *server);
     /* Everything is closed; the server is freed after this returns. `error` 0 for a clean stop. */
     void (*stopped)(void *context, struct server *server, int error);
 };
@@ -85,7 +88,12 @@ int server_start(uv_loop_t *loop, const struct server_options *options,
 /* Graceful: stops accepting and reading, lets accepted writes be answered (stop_timeout_ms at
  * most), closes the log, then `stopped`. */
 void server_stop(struct server *server);
+/* The end of the answer to a four-letter word; due once for each, even if nobody waits for it. */
 void server_answer(struct server *server, uint32_t connection, struct mk_bytes text);
+/* Some of it before. False when nobody waits for it any more: then nothing was taken. */
+bool server_answer_part(struct server *server, uint32_t connection, struct mk_bytes text);
+/* Asks for callbacks.again, once. A server that stops gracefully waits for those who ask. */
+void server_call_again(struct server *server);
 /* Port of the n-th address, as bound. */
 uint16_t server_port(const struct server *server, size_t index);
 /* Remote port of a connection (its address is in replica_connection_info); 0 if it is gone. */

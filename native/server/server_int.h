@@ -27,6 +27,7 @@ struct server {
     struct replica *replica;
     struct replica_update update; /* filled by the steps of this turn */
     bool turn_pending;            /* a step was made since the last perform */
+    bool call_again;              /* callbacks.again is asked for */
     bool wall_known;              /* wall_ms was read in this turn */
     int64_t wall_ms;
     int64_t timer_at_ms; /* when the tick timer fires; INT64_MAX: not armed */
@@ -113,6 +114,8 @@ void clients_perform(struct clients *clients, uint32_t number);
 void clients_reap(struct clients *clients);
 /* A command of this connection goes to the callbacks; its number stays taken until answered. */
 void clients_command_begin(struct clients *clients, uint32_t number);
+/* Somebody waits for more of an answer. */
+bool clients_command_is_open(const struct clients *clients, uint32_t number);
 /* False if nobody is left to answer. */
 bool clients_command_end(struct clients *clients, uint32_t number);
 /* No more accepting and reading. */

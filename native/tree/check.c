@@ -119,7 +119,7 @@ static uint64_t check_owned(const struct tree *tree, uint32_t first, int64_t ses
 static void check_owners(const struct check *check)
 {
     const struct tree *tree = check->tree;
-    uint64_t ephemerals = 0;
+    uint64_t ephemerals = 0, owners = 0;
     uint64_t alive = 0;
     for (uint32_t bucket = 0; bucket < table_bucket_count(&tree->session_table); bucket++) {
         uint32_t number = *table_bucket(&tree->session_table, bucket);
@@ -130,11 +130,13 @@ static void check_owners(const struct check *check)
             MK_ASSERT(owned == session->ephemeral_count);
             MK_ASSERT(session->alive || owned > 0);
             ephemerals += owned;
+            owners += owned > 0;
             alive += session->alive;
         }
     }
     MK_ASSERT(ephemerals == check->ephemerals);
     MK_ASSERT(ephemerals == tree->ephemeral_count);
+    MK_ASSERT(owners == tree->owner_count);
     MK_ASSERT(alive == tree->session_count);
     MK_ASSERT(check_owned(tree, tree->expirable_first, 0) == check->expirables);
 }

@@ -139,7 +139,8 @@ void owner_link(struct tree *tree, uint32_t number)
         extra_of(tree, node_at(tree, *first))->owned_previous = number;
     *first = number;
     if (tree_kind(extra->owner) == ZNODE_EPHEMERAL) {
-        session_at(tree, tree_session_number(tree, extra->owner))->ephemeral_count++;
+        struct session *session = session_at(tree, tree_session_number(tree, extra->owner));
+        tree->owner_count += session->ephemeral_count++ == 0;
         tree->ephemeral_count++;
     }
 }
@@ -147,6 +148,8 @@ void owner_link(struct tree *tree, uint32_t number)
 void owner_unlink(struct tree *tree, uint32_t number)
 {
     struct znode_extra *extra = extra_of(tree, node_at(tree, number));
+    if (tree->walks)
+        owner_walks_leave(tree, number);
     if (extra->owned_previous)
         extra_of(tree, node_at(tree, extra->owned_previous))->owned_next = extra->owned_next;
     else
@@ -155,7 +158,7 @@ void owner_unlink(struct tree *tree, uint32_t number)
         extra_of(tree, node_at(tree, extra->owned_next))->owned_previous = extra->owned_previous;
     if (tree_kind(extra->owner) == ZNODE_EPHEMERAL) {
         uint32_t session = tree_session_number(tree, extra->owner);
-        session_at(tree, session)->ephemeral_count--;
+        tree->owner_count -= --session_at(tree, session)->ephemeral_count == 0;
         tree->ephemeral_count--;
         session_drop_if_unused(tree, session);
     }
@@ -182,6 +185,11 @@ void tree_ephemeral_visit(const struct tree *tree, int64_t session_id,
 uint64_t tree_ephemeral_count(const struct tree *tree)
 {
     return tree->ephemeral_count;
+}
+
+uint64_t tree_ephemeral_owner_count(const struct tree *tree)
+{
+    return tree->owner_count;
 }
 
 void tree_ephemeral_owner_visit(const struct tree *tree,

@@ -45,6 +45,7 @@ static void free_large_block(void *context, uint32_t number)
 void tree_fini_all(struct tree *tree)
 {
     MK_ASSERT(!tree->snapshot);
+    owner_walks_end(tree);
     if (tree->blocks.large_count) /* they are in no page: every node has to be asked */
         index_visit(&tree->index, free_large_block, tree);
     block_heap_fini(&tree->blocks);

@@ -130,9 +130,35 @@ void tree_session_visit(const struct tree *tree,
 void tree_ephemeral_visit(const struct tree *tree, int64_t session_id,
                           void (*visit)(void *context, const struct znode *node), void *context);
 uint64_t tree_ephemeral_count(const struct tree *tree); /* all sessions */
+uint64_t tree_ephemeral_owner_count(const struct tree *tree);
 /* Every session (alive or not) that owns ephemerals, in ascending order of id. */
 void tree_ephemeral_owner_visit(const struct tree *tree,
                                 void (*visit)(void *context, int64_t session_id), void *context);
+
+/* Lists in slices, between which the tree may change. Sessions by number, from 1 to below
+ * tree_session_end: one that is there all the time keeps its number. False when that one is
+ * nobody's now. */
+uint32_t tree_session_end(const struct tree *tree);
+bool tree_session_at(const struct tree *tree, uint32_t number, int64_t *session_id);
+
+/* A walk over the ephemerals of all sessions, those of one session together: each that is there
+ * from begin to end is visited once, one that comes or goes meanwhile if it is there then. */
+struct tree_owner_walk {
+    struct tree *tree;            /* NULL: not begun, or ended */
+    uint32_t at, end;             /* number of the session at hand; the first not to look at */
+    uint32_t node;                /* its next ephemeral */
+    struct tree_owner_walk *next; /* of those that go on in this tree */
+};
+
+void tree_owner_walk_begin(struct tree_owner_walk *walk, struct tree *tree);
+/* At most `steps_max` sessions and ephemerals. False when that was all: the walk has ended. The
+ * callback must not change the tree. */
+bool tree_owner_walk_next(struct tree_owner_walk *walk, uint32_t steps_max,
+                          void (*visit)(void *context, int64_t session_id,
+                                        const struct znode *node),
+                          void *context);
+/* A second end does nothing; freeing or replacing the tree ends all. */
+void tree_owner_walk_end(struct tree_owner_walk *walk);
 
 /* --- containers and TTL nodes ------------------------------------------------------------ */
 

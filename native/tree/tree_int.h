@@ -75,8 +75,10 @@ struct tree {
     uint64_t data_size;
     uint64_t session_count;
     uint64_t ephemeral_count;
+    uint64_t owner_count; /* sessions with ephemerals */
     uint64_t dangling_acls;
     struct tree_snapshot *snapshot; /* the walk that goes on, or NULL */
+    struct tree_owner_walk *walks;  /* that go on */
     struct recall *recall;
 };
 
@@ -178,6 +180,9 @@ void digest_add(struct tree *tree, const struct znode *node, struct mk_bytes pat
 /* Enters a node whose extra has its owner into the list of the owner, and takes it out. */
 void owner_link(struct tree *tree, uint32_t number);
 void owner_unlink(struct tree *tree, uint32_t number);
+/* owner_walk.c: no walk may stand on a node that is about to leave its owner's list. */
+void owner_walks_leave(struct tree *tree, uint32_t number);
+void owner_walks_end(struct tree *tree);
 uint32_t tree_session_number(const struct tree *tree, int64_t session_id);
 
 static inline struct session *session_at(const struct tree *tree, uint32_t number)

@@ -412,6 +412,8 @@ void watch_table_free(struct watch_table *table)
 {
     if (!table)
         return;
+    while (table->walks)
+        watch_walk_end(table->walks);
     for (uint32_t bucket = 0; bucket < table_bucket_count(&table->path_index); bucket++) {
         uint32_t number = *table_bucket(&table->path_index, bucket);
         for (; number && table->texts.large_count; number = path_at(table, number)->hash_next) {

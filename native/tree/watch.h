@@ -94,7 +94,7 @@ void watch_walk_begin(struct watch_walk *walk, struct watch_table *table, enum w
 bool watch_walk_next(struct watch_walk *walk, uint32_t steps_max,
                      void (*visit)(void *context, struct mk_bytes path, uint32_t watcher),
                      void *context);
-/* Before the table is freed; a second end does nothing. */
+/* A second end does nothing; freeing the table ends all. */
 void watch_walk_end(struct watch_walk *walk);
 
 #endif

@@ -38,14 +38,12 @@ return {
   name = "cons",
   help = "every connection: session, last request, latency",
   run = function(stats)
-    local lines = {}
     for connection in stats:connections() do
-      lines[#lines + 1] = (" %s(queued=%d,recved=%d,sent=%d%s)\n"):format(
+      stats:write((" %s(queued=%d,recved=%d,sent=%d%s)\n"):format(
         figures.connection(connection),
         connection.queued, connection.received, connection.sent,
-        connection.has_session and session_fields(connection) or "")
+        connection.has_session and session_fields(connection) or ""))
     end
-    lines[#lines + 1] = "\n"
-    return table.concat(lines)
+    return "\n"
   end,
 }

@@ -3,76 +3,69 @@
 
 local figures = require "moonkeeper.server.figures"
 
--- Puts items into sets by the end of the tick in which they expire; lines of each set, in
--- the order of time, and how many sets there are.
-local function sets(stats, items, describe)
-  local buckets, times = {}, {}
-  for _, item in ipairs(items) do
-    local time = figures.bucket(item.expires_now_ms, stats.config.tick_time_ms)
-    if not buckets[time] then
-      buckets[time] = {}
-      times[#times + 1] = time
-    end
-    table.insert(buckets[time], describe(item))
+-- Lines in sets by the end of the tick in which something expires. All are kept until the number
+-- of sets is known, which comes first; so it is lines that are kept, not tables.
+local function new_sets()
+  return { count = 0, times = {}, lines = {} }
+end
+
+local function add(sets, time, line)
+  local lines = sets.lines[time]
+  if not lines then
+    lines = {}
+    sets.lines[time] = lines
+    sets.times[#sets.times + 1] = time
   end
-  table.sort(times)
-  local lines = {}
-  for _, time in ipairs(times) do
+  lines[#lines + 1] = line
+  sets.count = sets.count + 1
+end
+
+local function write(stats, sets)
+  table.sort(sets.times)
+  for _, time in ipairs(sets.times) do
     local date = figures.date(stats.wall_ms + (time - stats.now_ms))
-    lines[#lines + 1] = ("%d expire at %s:\n"):format(#buckets[time], date)
-    lines[#lines + 1] = table.concat(buckets[time])
+    stats:write(("%d expire at %s:\n"):format(#sets.lines[time], date))
+    for _, line in ipairs(sets.lines[time]) do
+      stats:write(line)
+    end
   end
-  return table.concat(lines), #times
-end
-
-local function collect(iterator)
-  local list = {}
-  for item in iterator do
-    list[#list + 1] = item
-  end
-  return list
-end
-
-local function connection_items(stats, sessions)
-  local expires = {}
-  for _, session in ipairs(sessions) do
-    expires[session.id] = session.expires_now_ms
-  end
-  local items = collect(stats:connections())
-  for _, connection in ipairs(items) do
-    local id = connection.has_session and connection.session_id or 0
-    connection.session_id = id
-    connection.expires_now_ms = expires[id] or stats.now_ms + stats.config.handshake_timeout_ms
-  end
-  return items
 end
 
 return {
   name = "dump",
   help = "sessions, their ephemeral znodes, and when they would expire",
   run = function(stats)
-    local sessions = collect(stats:sessions())
-    local session_text, session_sets = sets(stats, sessions, function(session)
-      return ("\t%s\n"):format(figures.hex(session.id))
-    end)
-    local owners, owner_count = {}, 0
-    for session_id, paths in stats:ephemerals() do
-      owner_count = owner_count + 1
-      owners[owner_count] = ("%s:\n\t%s\n"):format(figures.hex(session_id), table.concat(paths,
-        "\n\t"))
+    local tick_ms, handshake_ms = stats.config.tick_time_ms, stats.config.handshake_timeout_ms
+    local times, sessions = {}, new_sets()
+    for session in stats:sessions() do
+      local time = figures.bucket(session.expires_now_ms, tick_ms)
+      times[session.id] = time
+      add(sessions, time, ("\t%s\n"):format(figures.hex(session.id)))
     end
-    local connections = connection_items(stats, sessions)
-    local connection_text, connection_sets = sets(stats, connections, function(connection)
-      return ("\tip: /%s sessionId: %s\n"):format(figures.endpoint(connection),
-        figures.hex(connection.session_id))
-    end)
-    return table.concat {
-      "SessionTracker dump:\n",
-      ("Session Sets (%d)/(%d):\n"):format(session_sets, #sessions), session_text,
-      "ephemeral nodes dump:\n",
-      ("Sessions with Ephemerals (%d):\n"):format(owner_count), table.concat(owners),
-      "Connections dump:\n",
-      ("Connections Sets (%d)/(%d):\n"):format(connection_sets, #connections), connection_text,
-    }
+    stats:write("SessionTracker dump:\n",
+      ("Session Sets (%d)/(%d):\n"):format(#sessions.times, sessions.count))
+    write(stats, sessions)
+
+    stats:write("ephemeral nodes dump:\n",
+      ("Sessions with Ephemerals (%d):\n"):format(stats.ephemeral_owner_count))
+    local last
+    for session_id, path in stats:ephemerals() do
+      if session_id ~= last then
+        stats:write(figures.hex(session_id), ":\n")
+        last = session_id
+      end
+      stats:write("\t", path, "\n")
+    end
+
+    local connections = new_sets()
+    for connection in stats:connections() do
+      local id = connection.has_session and connection.session_id or 0
+      add(connections, times[id] or figures.bucket(stats.now_ms + handshake_ms, tick_ms),
+        ("\tip: /%s sessionId: %s\n"):format(figures.endpoint(connection), figures.hex(id)))
+    end
+    stats:write("Connections dump:\n",
+      ("Connections Sets (%d)/(%d):\n"):format(#connections.times, connections.count))
+    write(stats, connections)
+    return ""
   end,
 }

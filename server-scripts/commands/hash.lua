@@ -5,10 +5,9 @@ return {
   name = "hash",
   help = "digests of the tree by zxid",
   run = function(stats)
-    local lines = {}
     for zxid, digest in stats:digests() do
-      lines[#lines + 1] = ("%x: %d\n"):format(zxid, digest)
+      stats:write(("%x: %d\n"):format(zxid, digest))
     end
-    return table.concat(lines)
+    return ""
   end,
 }

@@ -7,14 +7,12 @@ return {
   name = "stat",
   help = "srvr, and the connections in short",
   run = function(stats)
-    local lines = { figures.version_lines(stats), "Clients:\n" }
+    stats:write(figures.version_lines(stats), "Clients:\n")
     for connection in stats:connections() do
-      lines[#lines + 1] = (" %s(queued=%d,recved=%d,sent=%d)\n"):format(
+      stats:write((" %s(queued=%d,recved=%d,sent=%d)\n"):format(
         figures.connection(connection),
-        connection.queued, connection.received, connection.sent)
+        connection.queued, connection.received, connection.sent))
     end
-    lines[#lines + 1] = "\n"
-    lines[#lines + 1] = figures.server_lines(stats)
-    return table.concat(lines)
+    return "\n" .. figures.server_lines(stats)
   end,
 }

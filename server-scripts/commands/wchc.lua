@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- wchc: watches by session. Long with many watches.
+-- wchc: watches by session. Long with many watches, so it is written piece by piece.
 
 local figures = require "moonkeeper.server.figures"
 
@@ -7,20 +7,14 @@ return {
   name = "wchc",
   help = "every session and the paths it watches",
   run = function(stats)
-    local sessions, order = {}, {}
-    for path, session_id in stats:watches() do
-      local lines = sessions[session_id]
-      if not lines then
-        lines = { figures.hex(session_id) }
-        sessions[session_id] = lines
-        order[#order + 1] = session_id
+    local last
+    for session_id, path in stats:watches_by_session() do
+      if session_id ~= last then
+        stats:write(figures.hex(session_id), "\n")
+        last = session_id
       end
-      lines[#lines + 1] = "\t" .. path
+      stats:write("\t", path, "\n")
     end
-    local parts = {}
-    for index, session_id in ipairs(order) do
-      parts[index] = table.concat(sessions[session_id], "\n") .. "\n"
-    end
-    return table.concat(parts) .. "\n"
+    return "\n"
   end,
 }

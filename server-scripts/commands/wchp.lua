@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- wchp: watches by path. Long with many watches.
+-- wchp: watches by path. Long with many watches, so it is written piece by piece.
 
 local figures = require "moonkeeper.server.figures"
 
@@ -7,15 +7,14 @@ return {
   name = "wchp",
   help = "every watched path and its sessions",
   run = function(stats)
-    local lines, last = {}, nil
+    local last
     for path, session_id in stats:watches() do
       if path ~= last then
-        lines[#lines + 1] = path
+        stats:write(path, "\n")
         last = path
       end
-      lines[#lines + 1] = "\t" .. figures.hex(session_id)
+      stats:write("\t", figures.hex(session_id), "\n")
     end
-    lines[#lines + 1] = "\n"
-    return table.concat(lines, "\n")
+    return "\n"
   end,
 }

@@ -401,21 +401,21 @@ M.sections = {
     {
       name = "limits.command_instructions", type = "integer", default = 5000000,
       min = 10000, max = 1 << 40, unit = "instructions of the Lua machine",
-      doc = "An own word that runs longer is stopped with an error; the server goes on, but " ..
-        "serves nobody until then. The default takes an empty loop 20 to 50 ms.",
+      doc = "An own word that runs longer is stopped with an error. Words run in slices of 2 ms, " ..
+        "and others are served between. The default takes an empty loop 20 to 50 ms.",
     },
     {
       name = "limits.command_time_ms", type = "integer", default = 50,
       min = 1, max = 3600000, unit = "ms",
       doc = "An own word that takes more processor time is stopped likewise: this sees the " ..
         "work on long strings and big tables too. It cannot interrupt one long call of a C " ..
-        "function, such as a pattern that matches slowly.",
+        "function, such as a pattern that matches slowly; nobody is served meanwhile.",
     },
     {
       name = "limits.lua_memory_bytes", type = "integer", default = 64 * MIB,
       min = MIB, max = SIZE_MAX, unit = "bytes",
       doc = "A four-letter word, own or built-in, that needs more memory on top of what Lua " ..
-        "had is stopped likewise.",
+        "had is stopped likewise. Words that run at the same time share it.",
     },
   },
   {

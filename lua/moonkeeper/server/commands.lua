@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- The four-letter words of a server: which exist, which are allowed, and what each answers. A
 -- built-in word is the file server-scripts/commands/<word>.lua, loaded when it is first asked
--- for: { name, help, run = function(stats) -> text }. native/script/commands.c calls `answer`
--- inside its budgets; an error raised by a word is caught there.
+-- for: { name, help, run = function(stats) -> text }; a long answer is written piece by piece with
+-- stats:write(text, ...), and what is returned is the rest of it. native/script/commands.c calls
+-- `answer` inside its budgets; an error raised by a word is caught there.
 
 local M = {}
 
@@ -44,7 +45,7 @@ function Commands:words()
   return words
 end
 
----The text to send for a word.
+---The text to send for a word, behind what it wrote with stats:write.
 ---@param word string
 ---@param stats table
 ---@return string

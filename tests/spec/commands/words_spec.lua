@@ -80,7 +80,9 @@ local function stats(changes)
       },
     },
     sessions = each { { id = 0x1000012c4160000, timeout_ms = 10000, expires_now_ms = 103999 } },
-    ephemerals = each({ { 0x1000012c4160000, { "/a/e", "/b" } } }, true),
+    ephemerals = each({ { 0x1000012c4160000, "/a/e" }, { 0x1000012c4160000, "/b" } }, true),
+    ephemeral_owner_count = 1,
+    watches_by_session = each({ { 1, "/a" }, { 1, "/b" }, { -2, "/a" } }, true),
     watches = each({ { "/a", 1 }, { "/a", -2 }, { "/b", 1 } }, true),
     digests = each({ { 128, 1371985504 }, { 256, -1 } }, true),
     watch_summary = function()
@@ -101,6 +103,10 @@ local function stats(changes)
     end,
     environment = function()
       return { ["host.name"] = "here", ["os.name"] = "Linux" }
+    end,
+    written = "",
+    write = function(self, ...)
+      self.written = self.written .. table.concat { ... }
     end,
     reset = function(self)
       self.was_reset = true
@@ -123,7 +129,9 @@ local function stats(changes)
 end
 
 local function run(word, made)
-  return load_word(word).run(made or stats())
+  made = made or stats()
+  local rest = load_word(word).run(made)
+  return made.written .. rest
 end
 
 local SERVER_LINES <const> = "Latency min/avg/max: 0/4.6667/11\nReceived: 9\nSent: 8\n"
@@ -254,7 +262,7 @@ describe("the answers", function()
     assert.are.equal("1 connections watching 2 paths\nTotal watches:3\n", run "wchs")
     assert.are.equal("0x1\n\t/a\n\t/b\n0xfffffffffffffffe\n\t/a\n\n", run "wchc")
     assert.are.equal("/a\n\t0x1\n\t0xfffffffffffffffe\n/b\n\t0x1\n\n", run "wchp")
-    assert.are.equal("\n", run("wchc", stats { watches = each({}, true) }))
+    assert.are.equal("\n", run("wchc", stats { watches_by_session = each({}, true) }))
     assert.are.equal("\n", run("wchp", stats { watches = each({}, true) }))
   end)
 

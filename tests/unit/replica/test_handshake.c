@@ -468,6 +468,47 @@ static void test_words(void **state)
     assert_ended(world, 0);
 }
 
+static void part(struct world *world, enum replica_event_type type, const char *bytes)
+{
+    world_step(world, &(struct replica_event){
+                          .type = type, .connection = 0, .bytes = mk_bytes_of_string(bytes)});
+    world_settle(world);
+}
+
+static void test_word_in_parts(void **state)
+{
+    struct world *world = *state;
+    peer_open(world, 0);
+    peer_send(world, 0, "srvr", 4);
+    part(world, REPLICA_COMMAND_PART, "one ");
+    part(world, REPLICA_COMMAND_PART, "");
+    assert_int_equal(world->peers[0].received.length, 4); /* sent before the end is known */
+    assert_open(world, 0);
+    part(world, REPLICA_COMMAND_PART, "two ");
+    part(world, REPLICA_COMMAND_TEXT, "three");
+    assert_int_equal(world->peers[0].received.length, 13);
+    assert_memory_equal(world->peers[0].received.data, "one two three", 13);
+    mk_buffer_clear(&world->peers[0].received);
+    assert_ended(world, 0);
+}
+
+/* Whoever does not read a long answer costs a bounded amount of memory. */
+static void test_word_that_nobody_reads(void **state)
+{
+    struct world *world = *state;
+    world->options.output_close_bytes = 1000;
+    world_start(world);
+    peer_open(world, 0);
+    peer_send(world, 0, "srvr", 4);
+    world->peers[0].stuck = true;
+    char text[301];
+    memset(text, 'x', 300);
+    text[300] = '\0';
+    for (int i = 0; i < 5 && !world->peers[0].ended; i++)
+        part(world, REPLICA_COMMAND_PART, text);
+    assert_ended(world, 0);
+}
+
 static void test_word_with_mask(void **state)
 {
     struct world *world = *state;
@@ -571,6 +612,8 @@ int main(void)
         STARTED(test_words),
         STARTED(test_word_with_mask),
         STARTED(test_late_command_text),
+        STARTED(test_word_in_parts),
+        PREPARED(test_word_that_nobody_reads),
         STARTED(test_telnet_interrupt),
         STARTED(test_word_outlives_the_handshake_timeout),
     };

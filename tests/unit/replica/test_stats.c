@@ -23,7 +23,10 @@ static void visit_connection(void *context, const struct replica_connection_info
 static struct connections connections(struct world *world)
 {
     struct connections found = {.count = 0};
-    replica_connection_visit(world->replica, visit_connection, &found);
+    uint32_t from = 0;
+    while (replica_connection_visit(world->replica, &from, 1, visit_connection, &found))
+        continue;
+    assert_int_equal(replica_connection_count(world->replica), found.count);
     return found;
 }
 
@@ -284,7 +287,9 @@ static void test_session_expiry_time(void **state)
     session_open_with(world, 0, 5000);
     world_pass(world, 1000);
     struct sessions found = {.count = 0};
-    replica_session_visit(world->replica, visit_session, &found);
+    uint32_t from = 0;
+    while (replica_session_visit(world->replica, &from, 1, visit_session, &found))
+        continue;
     assert_int_equal(found.count, 1);
     assert_true(found.id == world->peers[0].session_id);
     assert_int_equal(found.timeout_ms, 5000);

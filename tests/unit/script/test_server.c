@@ -140,10 +140,9 @@ static int dial(const struct child *child)
     return descriptor;
 }
 
-static void ask(const struct child *child, const void *word, size_t size, char *answer)
+/* Reads until the other side ends, at most TEXT_BYTES. */
+static void read_all(int descriptor, char *answer)
 {
-    int descriptor = dial(child);
-    assert_int_equal(write(descriptor, word, size), size);
     size_t length = 0;
     for (;;) {
         struct pollfd wait = {.fd = descriptor, .events = POLLIN};
@@ -155,6 +154,13 @@ static void ask(const struct child *child, const void *word, size_t size, char *
         length += (size_t)got;
     }
     answer[length] = '\0';
+}
+
+static void ask(const struct child *child, const void *word, size_t size, char *answer)
+{
+    int descriptor = dial(child);
+    assert_int_equal(write(descriptor, word, size), size);
+    read_all(descriptor, answer);
     close(descriptor);
 }
 
@@ -270,6 +276,82 @@ static void test_words_that_fail(void **state)
     assert_non_null(strstr(log, "stats has no field or method named frobnicate"));
 }
 
+static void wait_for(const struct child *child, const char *word, const char *expected)
+{
+    char answer[TEXT_BYTES];
+    for (int i = 0; i < WAIT_MS / 10; i++) {
+        ask(child, word, strlen(word), answer);
+        if (strcmp(answer, expected) == 0)
+            return;
+        usleep(10000);
+    }
+    fail_msg("the answer to %s stays %s", word, answer);
+}
+
+#define SLICED                                                                                     \
+    "local runs, open = 0, false\n"                                                                \
+    "return {memory_only = true, client_address = '127.0.0.1:0', commands = {\n"                   \
+    "  loop = function(stats) runs = runs + 1 stats:write('begun ', runs, ' ') local n = 0\n"      \
+    "    while not open do n = n + 1 end stats:write('ended ') return 'done' end,\n"               \
+    "  runs = function() return tostring(runs) end,\n"                                             \
+    "  open = function() open = true return 'opened' end,\n"                                       \
+    "  fail = function(stats) stats:write('some of it\\n') for i = 1, 1e6 do end error('no') "     \
+    "end,\n"                                                                                       \
+    "}, limits = {command_instructions = 1 << 40, command_time_ms = 60000},\n"                     \
+    "  stop_timeout_ms = 500}"
+
+/* A word that takes long keeps nobody waiting; what it wrote is there before it ends. */
+static void test_words_in_slices(void **state)
+{
+    (void)state;
+    struct child child;
+    char log[TEXT_BYTES], answer[TEXT_BYTES];
+    child_start(&child, SLICED, NULL, 0);
+    child_wait_until_listening(&child);
+    int first = dial(&child), second = dial(&child);
+    assert_int_equal(write(first, "loop", 4), 4);
+    assert_int_equal(read(first, answer, 8), 8);
+    assert_memory_equal(answer, "begun 1 ", 8);
+    shutdown(first, SHUT_WR); /* a client that will not ask for more still wants the answer */
+    assert_int_equal(write(second, "loop", 4), 4);
+    wait_for(&child, "runs", "2");
+    assert_answer(&child, "fail",
+                  "some of it\nfail failed: it raised an error, see the server's log\n");
+    assert_answer(&child, "open", "opened");
+    read_all(first, answer);
+    assert_string_equal(answer, "ended done");
+    read_all(second, answer);
+    assert_string_equal(answer, "begun 2 ended done");
+    close(first);
+    close(second);
+    kill(child.pid, SIGTERM);
+    assert_int_equal(child_end(&child, log), 0);
+    assert_non_null(strstr(log, "fail failed: "));
+}
+
+/* Nobody waits for it any more, or the server stops: it goes in the middle. */
+static void test_words_that_never_end(void **state)
+{
+    (void)state;
+    struct child child;
+    char log[TEXT_BYTES], answer[8];
+    child_start(&child, SLICED, NULL, 0);
+    child_wait_until_listening(&child);
+    int first = dial(&child);
+    assert_int_equal(write(first, "loop", 4), 4);
+    assert_int_equal(read(first, answer, 8), 8);
+    close(first);
+    for (int i = 0; i < 3; i++) {
+        first = dial(&child);
+        assert_int_equal(write(first, "loop", 4), 4);
+    }
+    wait_for(&child, "runs", "4");
+    kill(child.pid, SIGTERM);
+    assert_int_equal(child_end(&child, log), 0);
+    assert_non_null(strstr(log, "not everything could be answered"));
+    close(first);
+}
+
 static void test_start_that_fails(void **state)
 {
     (void)state;
@@ -319,6 +401,8 @@ int main(void)
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_allow_list),
         cmocka_unit_test(test_words_that_fail),
+        cmocka_unit_test(test_words_in_slices),
+        cmocka_unit_test(test_words_that_never_end),
         cmocka_unit_test(test_start_that_fails),
         cmocka_unit_test(test_start_message_and_json),
     };
