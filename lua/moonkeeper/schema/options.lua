@@ -401,8 +401,8 @@ M.sections = {
     {
       name = "limits.command_instructions", type = "integer", default = 5000000,
       min = 10000, max = 1 << 40, unit = "instructions of the Lua machine",
-      doc = "An own word that runs longer is stopped with an error. Words run in slices of 2 ms, " ..
-        "and others are served between. The default takes an empty loop 20 to 50 ms.",
+      doc = "An own word that runs longer is stopped with an error. Words run in slices of " ..
+        "2 ms, and others are served between. The default takes an empty loop 20 to 50 ms.",
     },
     {
       name = "limits.command_time_ms", type = "integer", default = 50,
