@@ -4,7 +4,12 @@
  * checkout before the bundled ones, for development. */
 #include "script/script.h"
 
+#include <stdio.h>
 #include <string.h>
+
+/* What a command prints waits here, so that one check at the end finds a full disk; what a server
+ * prints is flushed by the line. */
+static char output[256 << 10];
 
 #ifdef MK_HAVE_LUV
 #include <luv/luv.h>
@@ -20,6 +25,7 @@ static int open_luv(lua_State *L)
 
 int main(int argc, char **argv)
 {
+    setvbuf(stdout, output, _IOFBF, sizeof output);
     struct script_options options = {
         .bundle = {.files = bundle_files, .count = bundle_file_count},
         .version = MK_VERSION,

@@ -24,10 +24,9 @@ static void add_bundle_function(lua_State *L, const char *name, lua_CFunction fu
 int script_open_core(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"serve", run_lua_serve},
-        {"check", check_lua_check},
-        {"is_terminal", lua_is_terminal},
-        {NULL, NULL},
+        {"open_log", run_lua_open_log},   {"log", run_lua_log},
+        {"serve", run_lua_serve},         {"check", check_lua_check},
+        {"is_terminal", lua_is_terminal}, {NULL, NULL},
     };
     luaL_newlib(L, functions);
     add_bundle_function(L, "bundle_read", bundle_lua_read);

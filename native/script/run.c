@@ -42,21 +42,49 @@ static enum mk_level level_of(const char *name)
     return MK_LEVEL_INFO;
 }
 
-/* 0, or an errno. */
+/* 0, or an errno; then stderr takes the lines. */
 static int open_logger(lua_State *L, int config, struct script *script)
 {
     const char *path = string_field(L, config, "log_file");
-    int descriptor = STDERR_FILENO;
+    int descriptor = STDERR_FILENO, error = 0;
     if (path) {
         descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-        if (descriptor < 0)
-            return errno;
+        if (descriptor < 0) {
+            error = errno;
+            descriptor = STDERR_FILENO;
+        }
     }
     const char *format = string_field(L, config, "log_format");
     logger_free(script->logger);
     script->logger =
         logger_new(descriptor, format && strcmp(format, "json") == 0 ? LOGGER_JSON : LOGGER_TEXT,
                    level_of(string_field(L, config, "log_level")));
+    return error;
+}
+
+/* core.open_log(config) -> true | nil, message. Whatever it returns, core.log works from now on. */
+int run_lua_open_log(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    int error = open_logger(L, 1, script_of(L));
+    if (error) {
+        lua_pushnil(L);
+        lua_pushfstring(L, "log_file: cannot open %s: %s", string_field(L, 1, "log_file"),
+                        strerror(error));
+        return 2;
+    }
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+/* core.log(level, component, text): a line of the log that open_log opened. */
+int run_lua_log(lua_State *L)
+{
+    const char *level = luaL_checkstring(L, 1), *component = luaL_checkstring(L, 2);
+    const char *text = luaL_checkstring(L, 3);
+    struct script *script = script_of(L);
+    luaL_argcheck(L, script->logger, 1, "no log is open");
+    mk_trace(logger_trace(script->logger), level_of(level), component, "%s", text);
     return 0;
 }
 
@@ -137,7 +165,7 @@ static void tell_started(lua_State *L, const struct host *host, int on_started)
     }
     static const struct script_budget unlimited = {0};
     if (script_call(host->script, L, 1, 0, &unlimited) != SCRIPT_DONE) {
-        fprintf(stderr, "moonkeeper: %s\n", lua_tostring(L, -1));
+        script_log_error(host->script, "server", "telling the addresses", lua_tostring(L, -1));
         lua_pop(L, 1);
     }
 }
@@ -169,7 +197,8 @@ static int start(lua_State *L, struct host *host, struct server_error *error)
 }
 
 /* core.serve(config, words, answer, on_started) -> exit code | nil, message
- * config: values by full name; words: all four-letter words that are commands; answer(word, stats)
+ * After core.open_log. config: values by full name; words: all four-letter words that are commands;
+ * answer(word, stats)
  * -> text. */
 int run_lua_serve(lua_State *L)
 {
@@ -178,13 +207,7 @@ int run_lua_serve(lua_State *L)
     luaL_checktype(L, 3, LUA_TFUNCTION);
     luaL_checktype(L, 4, LUA_TFUNCTION);
     struct script *script = script_of(L);
-    int error_number = open_logger(L, 1, script);
-    if (error_number) {
-        lua_pushnil(L);
-        lua_pushfstring(L, "log_file: cannot open %s: %s", string_field(L, 1, "log_file"),
-                        strerror(error_number));
-        return 2;
-    }
+    luaL_argcheck(L, script->logger, 1, "no log is open");
     signal(SIGPIPE, SIG_IGN);
     struct host *host = lua_newuserdatauv(L, sizeof *host, 0);
     *host = (struct host){.script = script, .trace_mask = TRACE_MASK_DEFAULT};

@@ -52,7 +52,9 @@ void script_log_error(struct script *script, const char *component, const char *
 void config_read(struct lua_State *L, int index, struct server_options *options);
 void config_fini(struct server_options *options);
 
-/* run.c: core.serve */
+/* run.c: core.open_log, core.log, core.serve */
+int run_lua_open_log(struct lua_State *L);
+int run_lua_log(struct lua_State *L);
 int run_lua_serve(struct lua_State *L);
 /* check.c: core.check */
 int check_lua_check(struct lua_State *L);

@@ -6,6 +6,8 @@ local core = require "moonkeeper.core"
 local M = {
   usage = "moonkeeper check DIR [LOG_DIR]",
   summary = "verify a data directory, change nothing",
+  positionals = { { name = "DIR", key = "directory" },
+    { name = "LOG_DIR", key = "log_directory", optional = true } },
   help = [[
 Reads every snapshot and log of a data directory (DIR/version-2, or DIR itself), moonkeeper's or
 Apache ZooKeeper's, and says what is in each file and what is wrong, with the offset. LOG_DIR is the
@@ -15,14 +17,10 @@ what is being written looks like a torn tail.
 Exit code 0: a server would start from it. 1: it would not. 2: there is no data to check.]],
 }
 
----@param arguments string[] behind the name of the command
+---@param parsed { directory: string, log_directory: string? }
 ---@return integer exit_code
-function M.run(arguments)
-  if #arguments < 1 or #arguments > 2 or arguments[1]:sub(1, 1) == "-" then
-    io.stderr:write("usage: ", M.usage, "\n")
-    return 2
-  end
-  local text, usable, empty = core.check(arguments[1], arguments[2])
+function M.run(parsed)
+  local text, usable, empty = core.check(parsed.directory, parsed.log_directory)
   if not text then
     io.stderr:write("moonkeeper check: ", usable, "\n")
     return 1

@@ -9,6 +9,7 @@ local reference = require "moonkeeper.server.reference"
 local M = {
   usage = "moonkeeper help [COMMAND | OPTION | words | options]",
   summary = "this list, or what one command or option does",
+  positionals = { { name = "TOPIC", key = "topic", optional = true } },
   help = [[
 Without a command it lists all of them. `moonkeeper help words` lists the four-letter words that a
 server knows, `moonkeeper help options` prints a server script with every option and its default,
@@ -20,9 +21,14 @@ server knows, `moonkeeper help options` prints a server script with every option
 ---@return string
 function M.overview(names)
   local lines = { "moonkeeper: a ZooKeeper that you can script", "" }
-  for _, name in ipairs(names) do
-    local command = name == "help" and M or require("moonkeeper.cli." .. name)
-    lines[#lines + 1] = ("  %-52s %s"):format(command.usage, command.summary)
+  local commands, width = {}, 0
+  for index, name in ipairs(names) do
+    commands[index] = name == "help" and M or require("moonkeeper.cli." .. name)
+    width = math.max(width, #commands[index].usage)
+  end
+  for _, command in ipairs(commands) do
+    lines[#lines + 1] = ("  %s%s  %s"):format(command.usage, (" "):rep(width - #command.usage),
+      command.summary)
   end
   lines[#lines + 1] = ""
   lines[#lines + 1] = "moonkeeper help COMMAND tells more. "
@@ -39,11 +45,11 @@ local function words()
   return table.concat(lines, "\n") .. "\n"
 end
 
----@param arguments string[] behind the name of the command
+---@param parsed { topic: string? }
 ---@param names string[] of all commands
 ---@return integer exit_code
-function M.run(arguments, names)
-  local name = arguments[1]
+function M.run(parsed, names)
+  local name = parsed.topic
   if not name then
     io.write(M.overview(names))
     return 0

@@ -10,6 +10,11 @@ local WORDS_DIR <const> = "server-scripts/commands/"
 local M = {
   usage = "moonkeeper run FILE [--set name=value ...] [--check]",
   summary = "start a server from a Lua script or a zoo.cfg",
+  positionals = { { name = "FILE", key = "file" } },
+  options = {
+    ["--set"] = { key = "overrides", value = "name=value", pattern = "^[^=]+=" },
+    ["--check"] = { key = "check" },
+  },
   help = [[
 FILE is a Lua script that returns a table of options, or a classic zoo.cfg. --set overrides an
 option (its value is read as Lua, or else as text), and may be repeated. --check only tells whether
@@ -19,41 +24,6 @@ carries, such as server-scripts/quickstart.lua.
 The server runs in the foreground until SIGTERM or SIGINT; it prints "listening on HOST:PORT" on
 stdout, a line for each address, when clients can connect.]],
 }
-
-local function usage(message)
-  io.stderr:write("moonkeeper run: ", message, "\nusage: ", M.usage, "\n")
-  return 2
-end
-
-local function parse(arguments)
-  local parsed = { overrides = {} }
-  local index = 1
-  while index <= #arguments do
-    local argument = arguments[index]
-    if argument == "--set" then
-      index = index + 1
-      if not arguments[index] then
-        return nil, "--set wants name=value"
-      end
-      table.insert(parsed.overrides, arguments[index])
-    elseif argument:find("^%-%-set=") then
-      table.insert(parsed.overrides, (argument:gsub("^%-%-set=", "")))
-    elseif argument == "--check" then
-      parsed.check = true
-    elseif argument:sub(1, 1) == "-" then
-      return nil, "there is no option " .. argument
-    elseif parsed.file then
-      return nil, "one FILE only, not also " .. argument
-    else
-      parsed.file = argument
-    end
-    index = index + 1
-  end
-  if not parsed.file then
-    return nil, "FILE is missing"
-  end
-  return parsed
-end
 
 -- The four-letter words that the executable has.
 local function built_in_words()
@@ -89,13 +59,43 @@ local function search_beside(file)
   package.path = ("%s/?.lua;%s/?/init.lua;%s"):format(folder, folder, package.path)
 end
 
----@param arguments string[] behind the name of the command
----@return integer exit_code
-function M.run(arguments)
-  local parsed, message = parse(arguments)
-  if not parsed then
-    return usage(message)
+-- Opens the log and returns what tells the operator something: in the log if that is a file, as a
+-- line of the log if that is JSON on stderr, else as plain text.
+local function open_log(values)
+  local opened, why = core.open_log(values)
+  local has_file = opened and values.log_file ~= nil
+  local is_json = values.log_format == "json"
+  return function(level, text, prefix)
+    if has_file or is_json then
+      core.log(level, "server", text)
+    end
+    if has_file or not is_json then
+      io.stderr:write(prefix or "", text, "\n")
+    end
+  end, why
+end
+
+local function tell_notes(notes, tell)
+  for _, note in ipairs(notes) do
+    tell(note:find("WARNING", 1, true) and "warn" or "info", note)
   end
+end
+
+local function serve(values, words)
+  local registry = commands.new {
+    words = words, load = load_word, own = values.commands, allowed = values.four_letter_words,
+  }
+  local function answer(word, stats)
+    return registry:answer(word, stats)
+  end
+  return core.serve(values, registry:words(), answer, function(addresses)
+    print_started(values, addresses)
+  end)
+end
+
+---@param parsed { file: string, overrides: string[], check: boolean }
+---@return integer exit_code
+function M.run(parsed)
   search_beside(parsed.file)
   local words = built_in_words()
   local loaded, problems = config.load(parsed.file,
@@ -104,25 +104,21 @@ function M.run(arguments)
     io.stderr:write(config.format(problems), "\n")
     return 1
   end
-  for _, note in ipairs(loaded.notes) do
-    io.stderr:write(note, "\n")
-  end
   if parsed.check then
+    tell_notes(loaded.notes, function(_, note)
+      io.stderr:write(note, "\n")
+    end)
     print(parsed.file .. " is right")
     return 0
   end
-  local values = loaded.values
-  local registry = commands.new {
-    words = words, load = load_word, own = values.commands, allowed = values.four_letter_words,
-  }
-  local function answer(word, stats)
-    return registry:answer(word, stats)
+  local tell, why = open_log(loaded.values)
+  local code
+  if not why then
+    tell_notes(loaded.notes, tell)
+    code, why = serve(loaded.values, words)
   end
-  local code, why = core.serve(values, registry:words(), answer, function(addresses)
-    print_started(values, addresses)
-  end)
   if not code then
-    io.stderr:write("moonkeeper: the server did not start: ", why, "\n")
+    tell("error", "the server did not start: " .. why, "moonkeeper: ")
     return 1
   end
   return code

@@ -6,7 +6,7 @@
 local real_stderr, real_write, real_path = io.stderr, io.write, package.path
 
 describe("the command line", function()
-  local out, err, served, main, serve_result, check_result
+  local out, err, served, main, serve_result, check_result, logged, log_problem
 
   local function bundle_list(prefix)
     local paths = {}
@@ -34,12 +34,19 @@ describe("the command line", function()
   end
 
   before_each(function()
-    out, err, served = {}, {}, nil
+    out, err, served, logged, log_problem = {}, {}, nil, nil, nil
     serve_result, check_result = { 0 }, { "all is well\n", true }
     forget()
     package.loaded["moonkeeper.core"] = {
       version = "9.8.7", build_date = "2026-05-24 12:00 UTC", bundle_list = bundle_list,
       bundle_read = bundle_read,
+      open_log = function()
+        logged = {}
+        return not log_problem or nil, log_problem
+      end,
+      log = function(level, component, text)
+        table.insert(logged, { level, component, text })
+      end,
       serve = function(config, words, answer, on_started)
         served = { config = config, words = words, answer = answer }
         if serve_result[1] then
@@ -252,6 +259,90 @@ describe("the command line", function()
       assert.are.equal(1, code)
       assert.is_truthy(stderr:find("did not start: cannot listen on 127.0.0.1 port 1", 1, true))
     end)
+  end)
+
+  it("tells what it has to tell in the log where stderr is one for machines", function()
+    serve_result = { nil, "no reason" }
+    with_file("dataDir=/d\nclientPort=2181\ninitLimit=5\n", ".cfg", function(path)
+      local code, _, stderr = run("run", path, "--set", "log_format=json")
+      assert.are.equal(1, code)
+      assert.are.equal("", stderr)
+      assert.are.same({ "error", "server", "the server did not start: no reason" }, logged[#logged])
+      assert.are.equal("info", logged[1][1])
+      assert.are.equal(path .. ":3: initLimit: ignored", logged[1][3]:match("^.-ignored"))
+      assert.are.equal("warn", logged[2][1])
+
+      run("run", path, "--set", "log_format=json", "--set", "log_file=/l")
+      assert.are.same({ "error", "server", "the server did not start: no reason" }, logged[#logged])
+      -- and for whoever looks at the terminal
+      assert.is_truthy(table.concat(err):find("moonkeeper: the server did not start: no reason\n",
+        1, true))
+
+      log_problem, served = "log_file: cannot open /l: no such thing", nil
+      run("run", path, "--set", "log_format=json", "--set", "log_file=/l")
+      local refusal = { "error", "server", "the server did not start: " .. log_problem }
+      assert.are.same({ refusal }, logged)
+      assert.is_nil(served)
+    end)
+  end)
+
+  it("has help wherever it is asked for", function()
+    for _, words in ipairs { { "run", "x.lua", "--help" }, { "run", "--set", "a=b", "-h" },
+      { "check", "dir", "--help" }, { "check", "a", "b", "c", "-h" }, { "version", "-h" },
+      { "help", "--help" }, { "run", "--what", "--help" } } do
+      out, err = {}, {}
+      local code, stdout, stderr = run(table.unpack(words))
+      assert.are.equal(0, code)
+      assert.are.equal("", stderr)
+      assert.is_truthy(stdout:find("^usage: moonkeeper " .. words[1]))
+    end
+    assert.is_nil(served)
+  end)
+
+  it("names what is wrong with the arguments", function()
+    for words, message in pairs {
+      ["run"] = "run: FILE is missing",
+      ["run a b"] = "run: FILE is the last argument, there can be no b",
+      ["run --chekc a"] = "run: there is no option --chekc, did you mean --check?",
+      ["run a --check=1"] = "run: --check takes no value",
+      ["run a --set"] = "run: --set wants name=value",
+      ["run a --set x"] = 'run: --set wants name=value, not "x"',
+      ["run a --set="] = 'run: --set wants name=value, not ""',
+      ["run a --set =1"] = 'run: --set wants name=value, not "=1"',
+      ["run --"] = "run: FILE is missing",
+      ["check"] = "check: DIR is missing",
+      ["check a b c"] = "check: LOG_DIR is the last argument, there can be no c",
+      ["check --quick a"] = "check: there is no option --quick",
+      ["version x"] = "version: it takes no arguments, but here is x",
+      ["help run check"] = "help: TOPIC is the last argument, there can be no check",
+    } do
+      out, err = {}, {}
+      local arguments = {}
+      for word in words:gmatch "%S+" do
+        arguments[#arguments + 1] = word
+      end
+      local code, stdout, stderr = run(table.unpack(arguments))
+      assert.are.equal(2, code, words)
+      assert.are.equal("", stdout)
+      assert.are.equal("moonkeeper " .. message, stderr:match("^[^\n]*"))
+      assert.is_truthy(stderr:find("\nusage: moonkeeper " .. arguments[1], 1, true))
+    end
+    out, err = {}, {}
+    assert.is_truthy(select(3, run("run", "")):find("^moonkeeper run: FILE is empty\n"))
+    assert.is_nil(served)
+  end)
+
+  it("takes what stands behind -- as it is", function()
+    run("check", "--", "-dir", "--help")
+    assert.are.same({ "-dir", "--help" }, served)
+  end)
+
+  it("names the nearest option", function()
+    local code, _, stderr = run "--verson"
+    assert.are.equal(2, code)
+    assert.is_truthy(stderr:find("there is no option --verson, did you mean --version?", 1, true))
+    _, _, stderr = run "--lua-path"
+    assert.is_truthy(stderr:find("it wants DIR", 1, true))
   end)
 
   it("takes wrong usage of run for 2", function()

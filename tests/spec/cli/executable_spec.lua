@@ -168,7 +168,7 @@ describe("the executable", function()
 
   test("refuses wrong usage with 2", function()
     for _, arguments in ipairs { {}, { "frobnicate" }, { "run" }, { "check" },
-      { "help", "frobnicate" }, { "run", "x", "--what" } } do
+      { "help", "frobnicate" }, { "run", "x", "--what" }, { "version", "x" }, { "--lua-path" } } do
       local code, out, err = run(table.unpack(arguments))
       assert.are.equal(2, code)
       assert.are.equal("", out)
@@ -386,6 +386,35 @@ describe("the executable", function()
     assert.are.equal("", stop(server))
     local _, count = read(folder .. "/moonkeeper.log"):sub(#first + 1):gsub(" INFO ", "")
     assert.are.equal(0, count)
+  end)
+
+  test("refuses in the format of its log", function()
+    write(folder .. "/zoo.cfg", ("dataDir=%s\ninitLimit=5\nclientPort=0\n"
+      .. "clientPortAddress=127.0.0.1\n"):format(folder .. "/zoo.cfg")) -- no directory
+    local code, out, err, last
+    code, out, err = run("run", folder .. "/zoo.cfg", "--set", "log_format=json")
+    assert.are.equal(1, code)
+    assert.are.equal("", out)
+    for line in err:gmatch "[^\n]+" do
+      assert.is_truthy(line:find('^{"time":"[%d:.TZ-]+","level":"%u+","component":"%l+",'
+        .. '"text":".*"}$'), line)
+      last = line
+    end
+    assert.is_truthy(err:find("zoo.cfg:2: initLimit: ignored", 1, true))
+    assert.is_truthy(last:find('"level":"ERROR","component":"server","text":"the server did not '
+      .. 'start: ', 1, true), last)
+    code, out, err = run("run", folder .. "/zoo.cfg", "--set", "log_file=" .. folder .. "/no/log",
+      "--set", "log_format=json")
+    assert.are.equal(1, code)
+    assert.are.equal("", out)
+    assert.is_truthy(err:find("^{.*the server did not start: log_file: cannot open .*}\n$"), err)
+  end)
+
+  test("says that it could not print", function()
+    local command = ("%s help options >/dev/full 2>%s/err"):format(EXECUTABLE, folder)
+    local _, _, code = os.execute(command)
+    assert.are.equal(1, code)
+    assert.is_truthy(read(folder .. "/err"):find("^moonkeeper help: cannot write to stdout: "))
   end)
 
   test("runs a zoo.cfg", function()
