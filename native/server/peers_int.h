@@ -193,7 +193,8 @@ struct quorum_link {
     bool dialled;
     bool paused;   /* zab reads no bytes of it now */
     bool feed_due; /* it does again */
-    bool broken;   /* to be closed soon */
+    bool drained_due;
+    bool broken; /* to be closed soon */
 };
 
 struct quorum_links {

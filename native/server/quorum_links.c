@@ -12,6 +12,7 @@
 /* The first packet of a learner (quorum-protocol reference, 4). */
 #define FIRST_FOLLOWER_INFO 11
 #define FIRST_OBSERVER_INFO 16
+#define DRAINED_BYTES ((size_t)64 << 10)
 
 /* --- numbers ---------------------------------------------------------------------------------- */
 
@@ -113,6 +114,7 @@ static void link_ended(struct peer_socket *socket, int status)
 static void send_output(struct quorum_link *link, struct zab_link *state)
 {
     struct peer_socket *socket = link->socket;
+    size_t waiting = state->output.length;
     if (link->broken)
         return;
     if (!socket->unsent && peer_socket_send(socket, &state->output) != 0) {
@@ -120,6 +122,17 @@ static void send_output(struct quorum_link *link, struct zab_link *state)
         peers_later(link->peers);
     }
     state->unsent_elsewhere = peer_socket_unsent_bytes(socket);
+    /* The kernel took at once what somebody may have found too much to add to. */
+    if (waiting >= DRAINED_BYTES && !socket->unsent && !link->broken) {
+        link->drained_due = true;
+        peers_later(link->peers);
+    }
+}
+
+static void feed_drained(struct quorum_link *link)
+{
+    struct zab_event event = {.type = ZAB_LINK_DRAINED, .link = link->number};
+    peers_feed(link->peers, &event);
 }
 
 static void link_sent(struct peer_socket *socket)
@@ -127,10 +140,9 @@ static void link_sent(struct peer_socket *socket)
     struct quorum_link *link = socket->owner;
     struct zab_link *state = state_of(link);
     send_output(link, state);
-    if (socket->unsent || link->broken || state->closing)
+    if (socket->unsent || link->broken || state->closing || link->drained_due)
         return;
-    struct zab_event event = {.type = ZAB_LINK_DRAINED, .link = link->number};
-    peers_feed(link->peers, &event);
+    feed_drained(link);
 }
 
 static const struct peer_socket_use link_use = {link_input, link_ended, link_sent};
@@ -262,10 +274,14 @@ void quorum_links_later(struct peers *peers)
             continue;
         if (link->broken) {
             link_down(link);
-        } else if (link->feed_due) {
-            link->feed_due = false;
-            feed(link);
+            continue;
         }
+        bool drained = link->drained_due, fed = link->feed_due;
+        link->drained_due = link->feed_due = false;
+        if (drained)
+            feed_drained(link);
+        if (fed)
+            feed(link);
     }
     if (peers->quorum.refuse_due) {
         peers->quorum.refuse_due = false;

@@ -156,6 +156,12 @@ static void test_slow_readers_do_not_block(void **state)
     RUN_UNTIL(world, pair.follower->bytes.length == SIZE + 3 && pair.leader->drained == 1);
     assert_memory_equal(pair.follower->bytes.data + SIZE, "end", 3);
     assert_int_equal(out->unsent_elsewhere, 0);
+    /* Told as well when the kernel takes it all at once. */
+    enum { SOME = 100 << 10 };
+    memset(mk_buffer_reserve(&out->output, SOME), 'z', SOME);
+    out->output.length = SOME;
+    touch(pair.leader, 0);
+    RUN_UNTIL(world, pair.follower->bytes.length == SIZE + 3 + SOME && pair.leader->drained == 2);
 }
 
 static void test_refused_at_the_quorum_door(void **state)
