@@ -45,6 +45,7 @@ SUITES = {
     "fair": (served("fair.py", ("--seconds", "2"), ("--seconds", "0.5", "--children", "20000")),
              300),
     "huge": (served("huge.py", ("--seconds", "1"), ("--seconds", "0.5", "--size", "0.1")), 300),
+    "zab_join": (lambda options: [PYTHON, os.path.join(harness.HERE, "zab_join.py")], 300),
     "kazoo": (served("kazoo_suite.py", (), ("--only", "TestClient::test_create")), 900),
 }
 
