@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- moonkeeper help [COMMAND | OPTION | words | options | reference]
+-- moonkeeper help [COMMAND | OPTION | words | options | reference | metrics]
 
 local core = require "moonkeeper.core"
 local nearest = require "moonkeeper.server.nearest"
@@ -7,14 +7,15 @@ local options = require "moonkeeper.schema.options"
 local reference = require "moonkeeper.server.reference"
 
 local M = {
-  usage = "moonkeeper help [COMMAND | OPTION | words | options]",
+  usage = "moonkeeper help [COMMAND | OPTION | words | options | metrics]",
   summary = "this list, or what one command or option does",
   positionals = { { name = "TOPIC", key = "topic", optional = true } },
   help = [[
 Without a command it lists all of them. `moonkeeper help words` lists the four-letter words that a
 server knows, `moonkeeper help options` prints a server script with every option and its default,
-`moonkeeper help OPTION` tells about one (by its name, or by its key in a zoo.cfg), and
-`moonkeeper help reference` prints the page docs/reference/options.md.]],
+`moonkeeper help OPTION` tells about one (by its name, or by its key in a zoo.cfg),
+`moonkeeper help reference` and `moonkeeper help metrics` print the pages docs/reference/options.md
+and docs/reference/metrics.md: every option, and every figure of the word mntr.]],
 }
 
 ---@param names string[]
@@ -61,6 +62,9 @@ function M.run(parsed, names)
     return 0
   elseif name == "reference" then
     io.write(reference.page())
+    return 0
+  elseif name == "metrics" then
+    io.write(require "moonkeeper.server.metrics_page".text())
     return 0
   end
   for _, known in ipairs(names) do

@@ -164,6 +164,7 @@ describe("the executable", function()
   test("carries the sample and the reference of this checkout", function()
     assert.are.equal(read "server-scripts/moonkeeper.conf.lua", select(2, run("help", "options")))
     assert.are.equal(read "docs/reference/options.md", select(2, run("help", "reference")))
+    assert.are.equal(read "docs/reference/metrics.md", select(2, run("help", "metrics")))
   end)
 
   test("refuses wrong usage with 2", function()
