@@ -119,7 +119,10 @@ struct model {
 static void visit_owned(void *context, int64_t session_id, const struct znode *node)
 {
     struct model *model = context;
-    long owner = session_id - 1, number = strtol((const char *)znode_name(node).data + 1, NULL, 10);
+    struct mk_bytes name = znode_name(node); /* no zero byte ends it */
+    char digits[8];
+    snprintf(digits, sizeof digits, "%.*s", name.length - 1, (const char *)name.data + 1);
+    long owner = session_id - 1, number = strtol(digits, NULL, 10);
     assert_in_range(owner, 0, OWNERS - 1);
     assert_in_range(number, 0, NODES - 1);
     assert_true(model->has[owner][number]);
