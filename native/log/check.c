@@ -5,6 +5,7 @@
 
 #include "log/format.h"
 #include "log/names.h"
+#include "log/pending.h"
 #include "log/recover.h"
 #include "wire/errors.gen.h"
 
@@ -199,6 +200,22 @@ static void print_findings(struct check *check)
         mk_buffer_print(check->text, "and %zu more findings\n", check->report->dropped);
 }
 
+/* 1: the directory is half old and half new, and the next start makes it whole. */
+static int check_pending(struct check *check)
+{
+    struct log_pending pending;
+    int result = log_pending_read(check->stores->snapshots, &pending, check->error);
+    if (result != 1)
+        return result;
+    check->result->usable = true;
+    mk_buffer_print(check->text,
+                    "%s: %s at zxid 0x%llx, which was interrupted. The next start of a server "
+                    "completes it; until then the logs are not checked. Start it, then check "
+                    "again.\n",
+                    LOG_PENDING_NAME, log_pending_text(&pending), (unsigned long long)pending.zxid);
+    return 1;
+}
+
 int log_check(const struct log_stores *stores, bool snapshot_alone, struct log_check_result *result,
               struct log_report *report, struct mk_buffer *text, struct log_error *error)
 {
@@ -206,8 +223,10 @@ int log_check(const struct log_stores *stores, bool snapshot_alone, struct log_c
     *result =
         (struct log_check_result){.first_zxid = -1, .last_zxid = -1, .best_snapshot_zxid = -1};
     int status = check_snapshots(&check);
-    if (status == 0)
-        status = check_logs(&check);
+    int pending = status == 0 ? check_pending(&check) : status;
+    if (pending != 0)
+        return MK_MIN(pending, 0);
+    status = check_logs(&check);
     if (status < 0)
         return status;
     print_findings(&check);

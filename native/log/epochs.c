@@ -3,6 +3,7 @@
  * line), atomic writes section 1. */
 #include "log/epochs.h"
 
+#include "base/zxid.h"
 #include "log/names.h"
 #include "wire/errors.gen.h"
 
@@ -47,21 +48,15 @@ int log_epoch_read(struct store *snapshots, const char *name, int64_t *epoch,
     return result;
 }
 
-static int write_temporary(struct store *snapshots, const char *name, const char *text,
-                           struct log_error *error)
+#define TEMPORARY_NAME "moonkeeper.epoch.tmp"
+
+/* Also a currentEpoch.tmp is whole at every moment: it may be all that lets Apache start. */
+static int replace(struct store *snapshots, const char *name, int64_t epoch,
+                   struct log_error *error)
 {
-    struct store_file *file;
-    int result = store_remove(snapshots, name, error);
-    if (result < 0 && result != MK_ERR_NOT_FOUND)
-        return result;
-    result = store_open(snapshots, name, STORE_CREATE, &file, error);
-    if (result < 0)
-        return result;
-    result = store_write(file, 0, text, strlen(text), error);
-    if (result == 0)
-        result = store_sync_full(file, error);
-    store_close(file);
-    return result;
+    char text[32];
+    int length = snprintf(text, sizeof text, "%lld", (long long)epoch);
+    return log_file_replace(snapshots, TEMPORARY_NAME, name, text, (size_t)length, error);
 }
 
 int log_epoch_write(struct store *snapshots, const char *name, int64_t epoch,
@@ -69,13 +64,109 @@ int log_epoch_write(struct store *snapshots, const char *name, int64_t epoch,
 {
     MK_ASSERT(epoch >= 0);
     MK_ASSERT(epoch <= EPOCH_MAX);
-    char temporary[LOG_NAME_BYTES], text[32];
-    snprintf(temporary, sizeof temporary, "%s.tmp", name);
-    snprintf(text, sizeof text, "%lld", (long long)epoch);
-    int result = write_temporary(snapshots, temporary, text, error);
+    if (strcmp(name, LOG_EPOCH_CURRENT) != 0)
+        return replace(snapshots, name, epoch, error);
+    int result = replace(snapshots, LOG_EPOCH_PREPARED, epoch, error);
     if (result == 0)
-        result = store_rename(snapshots, temporary, name, error);
+        result = store_rename(snapshots, LOG_EPOCH_PREPARED, LOG_EPOCH_CURRENT, error);
+    return result == 0 ? store_sync_directory(snapshots, error) : result;
+}
+
+/* --- at start --------------------------------------------------------------------------------- */
+
+struct epochs {
+    bool has_accepted, has_current;
+    int64_t accepted, current;
+    int64_t data; /* epoch of the last transaction */
+};
+
+static int refuse(struct store *snapshots, const struct epochs *epochs, const char *what,
+                  struct log_error *error)
+{
+    char accepted[32] = "missing", current[32] = "missing";
+    if (epochs->has_accepted)
+        snprintf(accepted, sizeof accepted, "%lld", (long long)epochs->accepted);
+    if (epochs->has_current)
+        snprintf(current, sizeof current, "%lld", (long long)epochs->current);
+    return log_error_set(
+        error, MK_ERR_CORRUPT,
+        "%s: " LOG_EPOCH_ACCEPTED " is %s, " LOG_EPOCH_CURRENT " is %s, and the last transaction "
+        "is of epoch %lld: %s. What to do: restore the missing or damaged file; or, if the other "
+        "members are in order, empty the directory and let the server synchronize",
+        snapshots->path, accepted, current, (long long)epochs->data, what);
+}
+
+/* Both, or the second after a crash between the two (in this order). */
+static int derive_missing(struct store *snapshots, struct epochs *epochs, struct log_report *report,
+                          struct log_error *error)
+{
+    int result = 0;
+    if (!epochs->has_accepted)
+        result = log_epoch_write(snapshots, LOG_EPOCH_ACCEPTED, epochs->data, error);
     if (result == 0)
-        result = store_sync_directory(snapshots, error);
+        result = log_epoch_write(snapshots, LOG_EPOCH_CURRENT, epochs->data, error);
+    if (result == 0)
+        log_report_add(report, LOG_NOTE, LOG_EPOCH_CURRENT, -1, NULL,
+                       "there was none; epoch %lld is that of the last transaction",
+                       (long long)epochs->data);
+    epochs->accepted = epochs->current = epochs->data;
+    return result;
+}
+
+static int raise_current(struct store *snapshots, struct epochs *epochs, struct log_report *report,
+                         struct log_error *error)
+{
+    int result = log_epoch_write(snapshots, LOG_EPOCH_CURRENT, epochs->data, error);
+    if (result == 0)
+        log_report_add(report, LOG_NOTE, LOG_EPOCH_CURRENT, -1, NULL,
+                       "raised from %lld to %lld: a synchronization with the leader of that epoch "
+                       "was interrupted",
+                       (long long)epochs->current, (long long)epochs->data);
+    epochs->current = epochs->data;
+    return result;
+}
+
+static int settle(struct store *snapshots, struct epochs *epochs, bool derive,
+                  struct log_report *report, struct log_error *error)
+{
+    bool none = !epochs->has_accepted && !epochs->has_current;
+    bool half = epochs->has_accepted && !epochs->has_current && epochs->accepted == epochs->data;
+    if ((none && (derive || epochs->data == 0)) || half)
+        return derive_missing(snapshots, epochs, report, error);
+    if (none)
+        return refuse(snapshots, epochs,
+                      "what this server promised is not known, and it might promise it again. (If "
+                      "this directory was never that of an ensemble's member: create an empty file "
+                      "named initialize in the data directory, beside version-2, and start once.)",
+                      error);
+    if (!epochs->has_accepted)
+        return refuse(snapshots, epochs,
+                      "what this server promised is not known, and it might promise it again",
+                      error);
+    if (!epochs->has_current)
+        return refuse(snapshots, epochs, "whose history it holds is not known", error);
+    if (epochs->accepted < epochs->current)
+        return refuse(snapshots, epochs, "an epoch was taken over that was never promised", error);
+    if (epochs->data <= epochs->current)
+        return 0;
+    if (epochs->data <= epochs->accepted)
+        return raise_current(snapshots, epochs, report, error);
+    return refuse(snapshots, epochs, "it holds transactions of an epoch that was never promised",
+                  error);
+}
+
+int log_epochs_read(struct store *snapshots, int64_t last_zxid, bool derive, int64_t *accepted,
+                    int64_t *current, struct log_report *report, struct log_error *error)
+{
+    struct epochs epochs = {.data = last_zxid > 0 ? mk_zxid_epoch(last_zxid) : 0};
+    int result = log_epoch_read(snapshots, LOG_EPOCH_ACCEPTED, &epochs.accepted, error);
+    epochs.has_accepted = result == 1;
+    if (result >= 0)
+        result = log_epoch_read(snapshots, LOG_EPOCH_CURRENT, &epochs.current, error);
+    epochs.has_current = result == 1;
+    if (result >= 0)
+        result = settle(snapshots, &epochs, derive, report, error);
+    *accepted = epochs.accepted;
+    *current = epochs.current;
     return result;
 }

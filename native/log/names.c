@@ -3,6 +3,7 @@
 #include "log/names.h"
 
 #include "base/mem.h"
+#include "wire/errors.gen.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,7 +53,7 @@ void log_names_fini(struct log_names *names)
     *names = (struct log_names){0};
 }
 
-static void names_add(struct log_names *names, const char *name, int64_t zxid)
+void log_names_add(struct log_names *names, const char *name, int64_t zxid)
 {
     if (names->count == names->capacity) {
         names->capacity = names->capacity ? names->capacity * 2 : 16;
@@ -81,14 +82,14 @@ static void each_log(void *context, const char *name)
 {
     int64_t zxid;
     if (log_name_parse(LOG_KIND_LOG, name, &zxid))
-        names_add(context, name, zxid);
+        log_names_add(context, name, zxid);
 }
 
 static void each_snapshot(void *context, const char *name)
 {
     int64_t zxid;
     if (log_name_parse(LOG_KIND_SNAPSHOT, name, &zxid))
-        names_add(context, name, zxid);
+        log_names_add(context, name, zxid);
 }
 
 static void each_leftover(void *context, const char *name)
@@ -96,7 +97,7 @@ static void each_leftover(void *context, const char *name)
     bool known = strncmp(name, "moonkeeper.", 11) == 0 || strncmp(name, "snapshot.", 9) == 0 ||
                  strcmp(name, "acceptedEpoch.tmp") == 0;
     if (known && log_name_ends_with(name, ".tmp") && strlen(name) < LOG_NAME_BYTES)
-        names_add(context, name, 0);
+        log_names_add(context, name, 0);
 }
 
 static void each_odd(void *context, const char *name)
@@ -107,7 +108,7 @@ static void each_odd(void *context, const char *name)
         return;
     if ((log && !log_name_parse(LOG_KIND_LOG, name, &zxid)) ||
         (snapshot && !log_name_parse(LOG_KIND_SNAPSHOT, name, &zxid)))
-        names_add(context, name, 0);
+        log_names_add(context, name, 0);
 }
 
 static int names_fill(struct store *store, void (*each)(void *context, const char *name),
@@ -135,4 +136,30 @@ int log_names_list_leftovers(struct store *store, struct log_names *names, struc
 int log_names_list_odd(struct store *store, struct log_names *names, struct log_error *error)
 {
     return names_fill(store, each_odd, names, error);
+}
+
+static int file_write(struct store *store, const char *name, const void *data, size_t size,
+                      struct log_error *error)
+{
+    struct store_file *file;
+    int result = store_remove(store, name, error);
+    if (result < 0 && result != MK_ERR_NOT_FOUND)
+        return result;
+    result = store_open(store, name, STORE_CREATE, &file, error);
+    if (result < 0)
+        return result;
+    result = store_write(file, 0, data, size, error);
+    if (result == 0)
+        result = store_sync_full(file, error);
+    store_close(file);
+    return result;
+}
+
+int log_file_replace(struct store *store, const char *temporary, const char *name, const void *data,
+                     size_t size, struct log_error *error)
+{
+    int result = file_write(store, temporary, data, size, error);
+    if (result == 0)
+        result = store_rename(store, temporary, name, error);
+    return result == 0 ? store_sync_directory(store, error) : result;
 }

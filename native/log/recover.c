@@ -3,9 +3,11 @@
  * snapshot, then the log behind it; what is missing or damaged is refused, never guessed. */
 #include "log/recover.h"
 
+#include "log/cut.h"
 #include "log/format.h"
 #include "log/index.h"
 #include "log/names.h"
+#include "log/pending.h"
 #include "wire/errors.gen.h"
 
 #include <stdio.h>
@@ -74,6 +76,20 @@ static int report_odd(struct recovery *recovery, struct store *store)
                        "not the name of a log or snapshot; not read");
     log_names_fini(&names);
     return result;
+}
+
+/* Before anything else: until it is complete the directory is half old and half new. */
+static int complete(struct recovery *recovery)
+{
+    struct log_pending pending;
+    if (recovery->options->clean_up)
+        return log_cut_complete(recovery->stores, recovery->report, recovery->error);
+    int result = log_pending_read(recovery->stores->snapshots, &pending, recovery->error);
+    if (result <= 0)
+        return result;
+    return log_error_set(recovery->error, MK_ERR_CORRUPT,
+                         "%s: %s, which was interrupted; a start of the server completes it",
+                         recovery->stores->snapshots->path, log_pending_text(&pending));
 }
 
 static int tidy(struct recovery *recovery)
@@ -279,7 +295,9 @@ int log_recover(const struct log_stores *stores, const struct log_recover_option
         .error = error,
     };
     *result = (struct log_recover_result){.snapshot_zxid = -1};
-    int status = tidy(&recovery);
+    int status = complete(&recovery);
+    if (status == 0)
+        status = tidy(&recovery);
     if (status < 0)
         return status;
     status = load_snapshot(&recovery);

@@ -23,7 +23,8 @@ struct log_recover_options {
     /* A damaged last entry that may or may not have been acknowledged is dropped. For one start,
      * at the operator's explicit wish. */
     bool drop_damaged_tail;
-    /* Remove leftovers (*.tmp, an empty newest log file). Off for a checker. */
+    /* Remove leftovers (*.tmp, an empty newest log file), and complete what was interrupted
+     * (cut.h). Off for a checker: then such a directory is refused. */
     bool clean_up;
 };
 

@@ -8,6 +8,8 @@
 
 #include "log/store.h"
 
+#define SNAPFILE_RECEIVED_NAME "moonkeeper.received.tmp"
+
 /* What stands behind the body. */
 struct snapfile_seal {
     bool has_digest;
@@ -32,6 +34,11 @@ int snapfile_write(struct snapfile_writer *writer, const void *body, size_t size
  * the same zxid is replaced. */
 int snapfile_finish(struct snapfile_writer *writer, const struct snapfile_seal *seal,
                     uint64_t *file_bytes, struct log_error *error);
+/* Likewise for a snapshot that comes from a leader, whose zxid is given later: it lies under the
+ * name SNAPFILE_RECEIVED_NAME, complete, durable and read back when snapfile_finish returns 0, and
+ * counts for nothing until log_install_snapshot (cut.h). Recovery removes it. */
+int snapfile_begin_received(struct store *snapshots, struct snapfile_writer **writer,
+                            struct log_error *error);
 /* Gives up: removes the unfinished file. `writer` may be NULL. */
 void snapfile_abort(struct snapfile_writer *writer);
 
@@ -67,6 +74,12 @@ struct snapfile_walk {
 void snapfile_walk_init(struct snapfile_walk *walk);
 int snapfile_walk_body(void *context, const uint8_t *data, size_t size, size_t *consumed,
                        const char **reason);
+/* The last transaction that the sections behind the body say the snapshot may contain: Apache
+ * writes while transactions are applied, so it may lie beyond the name. 1: *zxid, 0: they do not
+ * say, or the file is no whole snapshot, negative: could not read. Of plain files only the end is
+ * read, and no checksum. */
+int snapfile_reach(struct store *snapshots, const char *name, int64_t *zxid,
+                   struct log_error *error);
 /* The quick test of Apache's candidates (plain: at least 10 bytes, ends in 00 00 00 01 2f;
  * gz and snappy: magic). 1 looks valid, 0 does not, negative: could not read. */
 int snapfile_looks_valid(struct store *snapshots, const char *name, struct log_error *error);

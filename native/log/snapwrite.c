@@ -17,7 +17,7 @@ struct snapfile_writer {
     struct store *snapshots;
     struct store_file *file;
     char temporary[LOG_NAME_BYTES];
-    char name[LOG_NAME_BYTES];
+    char name[LOG_NAME_BYTES]; /* "": it keeps its temporary one */
     uint64_t written;
     uint32_t adler; /* of everything so far, buffered bytes included */
     struct mk_buffer chunk;
@@ -45,19 +45,13 @@ static void writer_free(struct snapfile_writer *writer)
     mk_free(writer);
 }
 
-int snapfile_begin(struct store *snapshots, int64_t zxid, struct snapfile_writer **writer,
-                   struct log_error *error)
+/* `self` has its names. */
+static int begin(struct snapfile_writer *self, struct snapfile_writer **writer,
+                 struct log_error *error)
 {
-    MK_ASSERT(zxid >= 0);
-    struct snapfile_writer *self = mk_calloc(1, sizeof *self);
-    self->snapshots = snapshots;
-    self->adler = 1;
-    log_name_make(LOG_KIND_SNAPSHOT, zxid, self->name);
-    snprintf(self->temporary, sizeof self->temporary, SNAPFILE_TEMPORARY "%llx.tmp",
-             (unsigned long long)zxid);
-    int result = store_remove(snapshots, self->temporary, error);
+    int result = store_remove(self->snapshots, self->temporary, error);
     if (result == 0 || result == MK_ERR_NOT_FOUND)
-        result = store_open(snapshots, self->temporary, STORE_CREATE, &self->file, error);
+        result = store_open(self->snapshots, self->temporary, STORE_CREATE, &self->file, error);
     if (result < 0) {
         writer_free(self);
         return result;
@@ -69,6 +63,33 @@ int snapfile_begin(struct store *snapshots, int64_t zxid, struct snapfile_writer
     writer_append(self, header, sizeof header);
     *writer = self;
     return 0;
+}
+
+static struct snapfile_writer *writer_new(struct store *snapshots)
+{
+    struct snapfile_writer *self = mk_calloc(1, sizeof *self);
+    self->snapshots = snapshots;
+    self->adler = 1;
+    return self;
+}
+
+int snapfile_begin(struct store *snapshots, int64_t zxid, struct snapfile_writer **writer,
+                   struct log_error *error)
+{
+    MK_ASSERT(zxid >= 0);
+    struct snapfile_writer *self = writer_new(snapshots);
+    log_name_make(LOG_KIND_SNAPSHOT, zxid, self->name);
+    snprintf(self->temporary, sizeof self->temporary, SNAPFILE_TEMPORARY "%llx.tmp",
+             (unsigned long long)zxid);
+    return begin(self, writer, error);
+}
+
+int snapfile_begin_received(struct store *snapshots, struct snapfile_writer **writer,
+                            struct log_error *error)
+{
+    struct snapfile_writer *self = writer_new(snapshots);
+    snprintf(self->temporary, sizeof self->temporary, "%s", SNAPFILE_RECEIVED_NAME);
+    return begin(self, writer, error);
 }
 
 int snapfile_write(struct snapfile_writer *writer, const void *body, size_t size,
@@ -156,7 +177,7 @@ static int publish(struct snapfile_writer *writer, struct log_error *error)
         result = store_sync_full(writer->file, error);
     if (result == 0)
         result = read_back(writer, error);
-    if (result == 0)
+    if (result == 0 && writer->name[0])
         result = store_rename(writer->snapshots, writer->temporary, writer->name, error);
     if (result == 0)
         result = store_sync_directory(writer->snapshots, error);

@@ -25,8 +25,8 @@
 #define MACHINE_ZXIDS_MAX 20000
 
 struct machine {
-    struct memory_store *memory;
-    struct store *store;
+    struct memory_store *memory, *log_memory; /* the same, or not (machine_init_two) */
+    struct store *store, *log_store;
     struct txnlog *log;
     int64_t last_zxid;
     uint64_t hash;
@@ -119,13 +119,31 @@ static inline int machine_apply(void *context, const struct txnlog_entry *entry,
 static inline void machine_init(struct machine *machine, struct memory_store *memory)
 {
     *machine = (struct machine){.memory = memory, .store = memory_store_of(memory)};
+    machine->log_memory = memory;
+    machine->log_store = machine->store;
     machine->expected = mk_calloc(MACHINE_ZXIDS_MAX, sizeof *machine->expected);
     log_report_init(&machine->report);
+}
+
+/* Snapshots here, logs there. */
+static inline void machine_init_two(struct machine *machine, struct memory_store *snapshots,
+                                    struct memory_store *logs)
+{
+    machine_init(machine, snapshots);
+    machine->log_memory = logs;
+    machine->log_store = memory_store_of(logs);
+}
+
+static inline struct log_stores machine_stores(const struct machine *machine)
+{
+    return (struct log_stores){.snapshots = machine->store, .logs = machine->log_store};
 }
 
 static inline void machine_fini(struct machine *machine)
 {
     txnlog_free(machine->log);
+    if (machine->log_memory != machine->memory)
+        memory_store_free(machine->log_memory);
     memory_store_free(machine->memory);
     mk_free(machine->expected);
     log_report_fini(&machine->report);
@@ -139,7 +157,7 @@ static inline int machine_recover_with(struct machine *machine, struct log_recov
         .snapshot_done = machine_loaded,
         .transaction = machine_apply,
     };
-    struct log_stores stores = {machine->store, machine->store};
+    struct log_stores stores = machine_stores(machine);
     log_report_fini(&machine->report);
     machine->error.text[0] = '\0';
     return log_recover(&stores, &options, &calls, machine, &machine->recovered, &machine->report,
@@ -158,7 +176,7 @@ static inline int machine_open(struct machine *machine, uint64_t identity,
     txnlog_options_init(&options);
     options.identity = identity;
     options.preallocate_bytes = preallocate_bytes;
-    return txnlog_open(machine->store, &options, &machine->recovered.tail, &machine->log,
+    return txnlog_open(machine->log_store, &options, &machine->recovered.tail, &machine->log,
                        &machine->error);
 }
 

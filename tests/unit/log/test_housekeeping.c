@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Names, epoch files, purge, recovery's tidying, and the checker. */
+/* Names, purge, recovery's tidying, and the checker. */
 #include "tests/unit/log/files.h"
 
 #include "log/check.h"
-#include "log/epochs.h"
 #include "log/names.h"
 #include "log/purge.h"
 
@@ -32,41 +31,6 @@ static void test_names(void **state)
     assert_false(log_name_parse(LOG_KIND_SNAPSHOT, "snapshot.1.tmp", &zxid));
     log_name_make(LOG_KIND_SNAPSHOT, 0x10000000a, name);
     assert_string_equal(name, "snapshot.10000000a");
-}
-
-static void test_epochs(void **state)
-{
-    (void)state;
-    struct memory_store *memory = memory_store_new(1);
-    struct store *store = memory_store_of(memory);
-    struct log_error error;
-    int64_t epoch = -1;
-    assert_int_equal(log_epoch_read(store, LOG_EPOCH_CURRENT, &epoch, &error), 0);
-    assert_int_equal(log_epoch_write(store, LOG_EPOCH_CURRENT, 2, &error), 0);
-    memory_store_crash(memory, 0);
-    assert_int_equal(log_epoch_read(store, LOG_EPOCH_CURRENT, &epoch, &error), 1);
-    assert_int_equal(epoch, 2);
-    static const char *const good[] = {"7", "7\n", "7\r\n", "7\nmore"};
-    for (size_t i = 0; i < MK_ARRAY_LENGTH(good); i++) {
-        memory_store_put(memory, LOG_EPOCH_CURRENT, good[i], strlen(good[i]));
-        assert_int_equal(log_epoch_read(store, LOG_EPOCH_CURRENT, &epoch, &error), 1);
-        assert_int_equal(epoch, 7);
-    }
-    static const char *const bad[] = {"", "x", "-1", "7x", "99999999999999999999", "2147483648"};
-    for (size_t i = 0; i < MK_ARRAY_LENGTH(bad); i++) {
-        memory_store_put(memory, LOG_EPOCH_CURRENT, bad[i], strlen(bad[i]));
-        assert_int_equal(log_epoch_read(store, LOG_EPOCH_CURRENT, &epoch, &error), MK_ERR_CORRUPT);
-    }
-    /* A crash at any call leaves the old number or the new one. */
-    for (uint64_t call = 1; call < 9; call++) {
-        memory_store_put(memory, LOG_EPOCH_ACCEPTED, "5", 1);
-        memory_store_faults(memory)->crash_call = memory_store_calls(memory) + call;
-        int result = log_epoch_write(store, LOG_EPOCH_ACCEPTED, 6, &error);
-        memory_store_crash(memory, (unsigned)(call * 37 % 100));
-        assert_int_equal(log_epoch_read(store, LOG_EPOCH_ACCEPTED, &epoch, &error), 1);
-        assert_true(epoch == 6 || (epoch == 5 && result < 0));
-    }
-    memory_store_free(memory);
 }
 
 /* --- purge --------------------------------------------------------------------------------------
@@ -243,9 +207,11 @@ static void test_check(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),     cmocka_unit_test(test_epochs),
-        cmocka_unit_test(test_purge),     cmocka_unit_test(test_purge_is_careful),
-        cmocka_unit_test(test_leftovers), cmocka_unit_test(test_check),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_purge),
+        cmocka_unit_test(test_purge_is_careful),
+        cmocka_unit_test(test_leftovers),
+        cmocka_unit_test(test_check),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
