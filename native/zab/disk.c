@@ -48,6 +48,10 @@ uint64_t disk_step(struct zab *zab, enum zab_disk_type type, int64_t zxid_or_epo
         step->zxid = zxid_or_epoch;
     else
         step->epoch = zxid_or_epoch;
+    if (type == ZAB_DISK_CURRENT_EPOCH) {
+        zab->epoch_writing = zxid_or_epoch;
+        zab->epoch_ticket = step->ticket;
+    }
     return step->ticket;
 }
 
@@ -84,6 +88,10 @@ void disk_done(struct zab *zab, uint64_t ticket)
 {
     MK_ASSERT(ticket <= zab->ticket_issued);
     zab->ticket_done = MK_MAX(zab->ticket_done, ticket);
+    if (zab->epoch_ticket && ticket >= zab->epoch_ticket) {
+        zab->current_epoch = zab->epoch_writing; /* whatever became of the role that wanted it */
+        zab->epoch_ticket = 0;
+    }
     while (zab->append_count && zab->appends[zab->append_first].ticket <= ticket) {
         zab->persisted = zab->appends[zab->append_first].zxid;
         zab->append_first = (zab->append_first + 1) & (zab->append_capacity - 1);

@@ -31,6 +31,14 @@ static struct vote initial_vote(const struct zab *zab)
 
 /* --- telling ---------------------------------------------------------------------------------- */
 
+/* The word of who has no vote counts for nobody: it asks, but never answers (a voter answers it
+ * each time, and so on without end). */
+static void answer(struct zab *zab, int64_t server)
+{
+    if (is_voter(zab) && quorum_set_has(&zab->election.up, server))
+        vote_send(zab, server);
+}
+
 static void tell(struct zab *zab, int64_t server)
 {
     if (quorum_set_has(&zab->election.up, server))
@@ -48,11 +56,9 @@ static void tell_all(struct zab *zab)
 /* Those that look for a leader too need not wait for the repetition of their question. */
 static void tell_waiting(struct zab *zab)
 {
-    if (!is_voter(zab))
-        return; /* its word counts for nobody */
     for (int64_t server = 0; server <= QUORUM_ID_MAX; server++)
         if (quorum_set_has(&zab->election.waiting, server) && server != zab->options.id)
-            tell(zab, server);
+            answer(zab, server);
     quorum_set_clear(&zab->election.waiting);
 }
 
@@ -188,14 +194,14 @@ static void hear_looking(struct zab *zab, int64_t server, int index, const struc
         change_vote(zab, vote_beats(zab, vote, &initial) ? vote : &initial);
         told = true;
     } else if (vote->round < election->round && !ZAB_MUTANT(13)) {
-        tell(zab, server);
+        answer(zab, server);
         return;
     } else if (vote_beats(zab, vote, &election->own)) {
         change_vote(zab, vote);
         told = true;
     }
     if (!election->looking[index].known && !told)
-        tell(zab, server); /* it has not seen this round's vote yet */
+        answer(zab, server); /* it has not seen this round's vote yet */
     election->looking[index] = (struct ballot){true, ZAB_LOOKING, *vote};
     election->settled[index].known = false;
     conclude(zab);
@@ -254,8 +260,8 @@ void elect_message(struct zab *zab, int64_t server, struct mk_bytes bytes)
         return;
     }
     bool outsider = !quorum_votes(quorum_of(zab), server);
-    if (state == ZAB_LOOKING && (zab->role != ZAB_LOOKING || outsider) && is_voter(zab))
-        tell(zab, server);
+    if (state == ZAB_LOOKING && (zab->role != ZAB_LOOKING || outsider))
+        answer(zab, server);
     if (zab->role == ZAB_LOOKING)
         hear(zab, server, state, &vote);
 }

@@ -182,10 +182,8 @@ void lead_discover_progress(struct zab *zab)
         phase_enter(zab, ZAB_SYNCHRONIZATION);
         wait_again(zab);
     }
-    if (lead->promised && !lead->epoch_current && zab->ticket_done >= lead->current_ticket) {
+    if (lead->promised && !lead->epoch_current && zab->ticket_done >= lead->current_ticket)
         lead->epoch_current = true;
-        zab->current_epoch = lead->epoch;
-    }
     serve_peers(zab);
     if (zab->role == ZAB_LEADING && lead->promised && !lead->established)
         lead_sync_progress(zab);

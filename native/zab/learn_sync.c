@@ -201,7 +201,6 @@ static void new_leader(struct zab *zab, const struct packet *packet)
 static void adopted(struct zab *zab)
 {
     struct learnership *learn = &zab->learn;
-    zab->current_epoch = learn->epoch;
     learn->phase = LEARNER_ADOPTED;
     learn->acked = learn->committed; /* what is not committed is acknowledged from now on */
     learn_wait(zab, zab->options.init_limit_ticks);

@@ -154,7 +154,10 @@ struct zab {
     bool serving, started, stopped;
     bool reloading; /* the host loads memory again; looking waits for it */
     int64_t now_ms;
-    int64_t accepted_epoch, current_epoch; /* durable, or being written with `ticket` */
+    int64_t accepted_epoch; /* durable, or being written: no vote is cast before that is done */
+    int64_t current_epoch;  /* durable */
+    int64_t epoch_writing;  /* the next current_epoch, with epoch_ticket; 0: none */
+    uint64_t epoch_ticket;
     bool trusted;                          /* may vote */
     int64_t persisted;                     /* own log up to here is durable */
     int64_t applied, apply_to;
