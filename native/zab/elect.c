@@ -211,6 +211,7 @@ static void hear_settled(struct zab *zab, int index, enum zab_role state, const 
 {
     struct election *election = &zab->election;
     election->settled[index] = (struct ballot){true, state, *vote};
+    election->looking[index].known = false; /* its vote in this round is over */
     if (join_settled(zab, vote))
         return;
     /* In this round its vote counts with those of the servers that still look: it may be the one
