@@ -16,6 +16,9 @@
 #include <sys/stat.h>
 
 #define PERFORM_ROUNDS_MAX 8
+/* The loop writes so many entries itself at most: that saves waking a thread twice. With more of
+ * them it is worth more that it reads and answers other connections while the disk works. */
+#define WRITE_HERE_MAX 64
 
 /* --- steps ------------------------------------------------------------------------------------ */
 
@@ -58,7 +61,7 @@ static void submit_log(struct server *server)
         return;
     if (!server->disk)
         server->durable_zxid = update->log[update->log_count - 1].zxid;
-    else if (is_writes_only(server))
+    else if (update->log_count <= WRITE_HERE_MAX && is_writes_only(server))
         keep_log(server);
     else
         disk_submit(server->disk, update->log, update->log_count);
