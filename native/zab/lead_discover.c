@@ -9,7 +9,6 @@
 
 #define LEARNER_INFO_ID_ONLY 8
 #define LEARNER_INFO_WITHOUT_CONFIG 12
-#define EPOCH_MAX 0x7ffffff0 /* no stranger can push epochs to their end */
 
 /* LearnerInfo; false when it is too short. Older peers end it early. */
 static bool read_learner_info(struct mk_bytes data, struct mk_learner_info *info)

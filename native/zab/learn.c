@@ -84,6 +84,11 @@ static void leader_info(struct zab *zab, const struct packet *packet)
         look_again(zab, "the leader began with %s", packet_name(packet->type));
         return;
     }
+    if (epoch > EPOCH_MAX) {
+        look_again(zab, "leader %lld has the absurd epoch %lld",
+                   (long long)zab->election.own.leader, (long long)epoch);
+        return;
+    }
     if (epoch < zab->accepted_epoch) {
         look_again(zab, "leader %lld has epoch %lld, but %lld was promised already",
                    (long long)zab->election.own.leader, (long long)epoch,

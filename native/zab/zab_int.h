@@ -18,6 +18,8 @@ extern int zab_mutant;
 #define ZAB_MUTANT(number) false
 #endif
 
+#define EPOCH_MAX 0x7ffffff0 /* no stranger can push epochs to their end */
+
 struct vote {
     int64_t leader, zxid, peer_epoch;
     int64_t round;
