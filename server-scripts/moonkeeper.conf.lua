@@ -127,8 +127,8 @@ return {
 
   -- Sessions ----------------------------------------------------------------------------------
 
-  -- The number of this server: the high byte of the ids of its sessions. 255 marks TTL nodes.
-  -- From 0 to 254.
+  -- The number of this server: the high byte of the ids of its sessions (255 marks TTL nodes).
+  -- In an ensemble it is its number in servers, and must be said. From 0 to 254.
   -- id = 1,
 
   -- The base unit of time: the bounds of session timeouts follow from it. From 1 to 1000000
@@ -171,7 +171,8 @@ return {
   -- tree_digest = true,
 
   -- Whether the operation reconfig is open at all. One server alone answers it with an error in
-  -- either case.
+  -- either case; in an ensemble true is refused, since the members cannot be changed while it
+  -- runs in this version.
   -- reconfig_enabled = false,
 
   -- Security ----------------------------------------------------------------------------------
@@ -231,10 +232,29 @@ return {
     -- lua_memory_bytes = 64 << 20,
   },
 
-  -- Ensemble (this version runs one server) ---------------------------------------------------
+  -- Ensemble ----------------------------------------------------------------------------------
 
-  -- The members of an ensemble by their ids, each with the addresses for the leader's data and
-  -- for elections. This version runs one server alone: it accepts one member at most, and
-  -- ignores it.
+  -- The members of an ensemble by their ids, 1 to 254; the option id says which one this server
+  -- is. Each has the addresses where it leads (quorum) and where it votes (election),
+  -- "host:port" or "[v6 address]:port" with one host for both, as in server.N of a zoo.cfg. It
+  -- may have a role (participant, which is the default, or observer: one that does not vote),
+  -- client (the address that clients use, for others to know), and group and weight of a
+  -- hierarchical quorum. The list is the same on all members. One member alone, or none, is a
+  -- single server.
   -- servers = { [1] = { quorum = "127.0.0.1:2881", election = "127.0.0.1:3881" } }, -- an example
+
+  -- How long it may take a server to connect to a new leader and to get what it lacks. More
+  -- when the data is big. From 1 to 1000000 (ticks).
+  -- init_limit_ticks = 10,
+
+  -- How long the leader and another server may hear nothing of each other before they part.
+  -- From 1 to 1000000 (ticks).
+  -- sync_limit_ticks = 5,
+
+  -- The quorum and the election port are opened on all addresses of this machine, not only on
+  -- the one that servers says.
+  -- quorum_listen_on_all = false,
+
+  -- How long one attempt to connect to another server may take. In ms.
+  -- election_connect_timeout_ms = 5000,
 }

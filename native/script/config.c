@@ -66,6 +66,60 @@ static void read_addresses(lua_State *L, int index, struct server_options *optio
     lua_pop(L, 1);
 }
 
+/* The text of a field of the table at the top of the stack, which has no longer one than fits. */
+static void copy_field(lua_State *L, const char *field, char *to, size_t size)
+{
+    size_t length;
+    lua_getfield(L, -1, field);
+    const char *text = lua_tolstring(L, -1, &length);
+    MK_ASSERT(text && length < size);
+    memcpy(to, text, length + 1);
+    lua_pop(L, 1);
+}
+
+static lua_Integer integer_field(lua_State *L, const char *field)
+{
+    lua_getfield(L, -1, field);
+    lua_Integer value = luaL_checkinteger(L, -1);
+    lua_pop(L, 1);
+    return value;
+}
+
+/* The member at the top of the stack, as server/members.lua made it. */
+static void read_member(lua_State *L, struct server_member *member)
+{
+    member->id = integer_field(L, "id");
+    copy_field(L, "host", member->host, sizeof member->host);
+    member->quorum_port = (uint16_t)integer_field(L, "quorum_port");
+    member->election_port = (uint16_t)integer_field(L, "election_port");
+    lua_getfield(L, -1, "observer");
+    member->observer = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    member->group = integer_field(L, "group");
+    member->weight = (uint64_t)integer_field(L, "weight");
+    copy_field(L, "client", member->client, sizeof member->client);
+}
+
+static void read_members(lua_State *L, int index, struct server_options *options)
+{
+    if (lua_getfield(L, index, "servers") == LUA_TTABLE) {
+        size_t count = (size_t)luaL_len(L, -1);
+        options->members = mk_calloc(count, sizeof *options->members);
+        options->member_count = count;
+        for (size_t i = 0; i < count; i++) {
+            lua_rawgeti(L, -1, (lua_Integer)i + 1);
+            read_member(L, &options->members[i]);
+            lua_pop(L, 1);
+        }
+        lua_getfield(L, -1, "hierarchical");
+        options->hierarchical = lua_toboolean(L, -1);
+        lua_getfield(L, -2, "version");
+        options->members_version = lua_tointeger(L, -1);
+        lua_pop(L, 2);
+    }
+    lua_pop(L, 1);
+}
+
 void config_read(lua_State *L, int index, struct server_options *options)
 {
     index = lua_absindex(L, index);
@@ -76,6 +130,7 @@ void config_read(lua_State *L, int index, struct server_options *options)
         lua_pop(L, 1);
     }
     read_addresses(L, index, options);
+    read_members(L, index, options);
 }
 
 void config_fini(struct server_options *options)
@@ -83,4 +138,7 @@ void config_fini(struct server_options *options)
     mk_free(options->addresses);
     options->addresses = NULL;
     options->address_count = 0;
+    mk_free(options->members);
+    options->members = NULL;
+    options->member_count = 0;
 }

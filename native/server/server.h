@@ -34,6 +34,8 @@ struct server_options {
     /* The ensemble, this server (replica.server_id) among them; none or one: a single server. */
     struct server_member *members;
     size_t member_count;
+    bool hierarchical;       /* there are groups or weights */
+    int64_t members_version; /* as a dynamicConfigFile has it; 0: never agreed */
     int32_t init_limit_ticks, sync_limit_ticks;
     bool quorum_listen_on_all;           /* on every address, not only on the own line's */
     int32_t election_connect_timeout_ms; /* cnxTimeout */

@@ -22,7 +22,8 @@
 -- default
 --             where it differs from ours: it holds when a zoo.cfg does not say. See zoo_cfg.lua
 --             for the conversions.
---   ensemble  only has a meaning in an ensemble: this version refuses it
+--   ensemble  only has a meaning in an ensemble: a zoo.cfg of a single server gets a line that says
+--             so
 
 local M = {}
 
@@ -245,8 +246,8 @@ M.sections = {
     title = "Sessions",
     {
       name = "id", type = "integer", c = "replica.server_id", default = 1, min = 0, max = 254,
-      doc = "The number of this server: the high byte of the ids of its sessions. 255 marks TTL " ..
-        "nodes.",
+      doc = "The number of this server: the high byte of the ids of its sessions (255 marks TTL " ..
+        "nodes). In an ensemble it is its number in servers, and must be said.",
       zoo = { "myid", convert = "myid" },
     },
     {
@@ -328,7 +329,8 @@ M.sections = {
       name = "reconfig_enabled", type = "boolean", c = "replica.operations.reconfig_enabled",
       default = false,
       doc = "Whether the operation reconfig is open at all. One server alone answers it with " ..
-        "an error in either case.",
+        "an error in either case; in an ensemble true is refused, since the members cannot be " ..
+        "changed while it runs in this version.",
       zoo = { "reconfigEnabled", convert = "boolean" },
     },
   },
@@ -419,21 +421,46 @@ M.sections = {
     },
   },
   {
-    title = "Ensemble (this version runs one server)",
+    title = "Ensemble",
     {
       name = "servers", type = "servers",
       example_code = '{ [1] = { quorum = "127.0.0.1:2881", election = "127.0.0.1:3881" } }',
-      doc = "The members of an ensemble by their ids, each with the addresses for the leader's " ..
-        "data and for elections. This version runs one server alone: it accepts one member at " ..
-        "most, and ignores it.",
+      doc = "The members of an ensemble by their ids, 1 to 254; the option id says which one " ..
+        "this server is. Each has the addresses where it leads (quorum) and where it votes " ..
+        '(election), "host:port" or "[v6 address]:port" with one host for both, as in server.N ' ..
+        "of a zoo.cfg. It may have a role (participant, which is the default, or observer: one " ..
+        "that does not vote), client (the address that clients use, for others to know), and " ..
+        "group and weight of a hierarchical quorum. The list is the same on all members. One " ..
+        "member alone, or none, is a single server.",
     },
     {
-      name = "init_limit_ticks", type = "integer", ensemble = true,
-      doc = "Ticks to connect and synchronize.",
+      name = "init_limit_ticks", type = "integer", c = "init_limit_ticks", ensemble = true,
+      default = 10, min = 1, max = 1000000, unit = "ticks",
+      doc = "How long it may take a server to connect to a new leader and to get what it lacks. " ..
+        "More when the data is big.",
+      zoo = { "initLimit", convert = "integer" },
     },
     {
-      name = "sync_limit_ticks", type = "integer", ensemble = true,
-      doc = "Ticks a follower may lag.",
+      name = "sync_limit_ticks", type = "integer", c = "sync_limit_ticks", ensemble = true,
+      default = 5, min = 1, max = 1000000, unit = "ticks",
+      doc = "How long the leader and another server may hear nothing of each other before they " ..
+        "part.",
+      zoo = { "syncLimit", convert = "integer" },
+    },
+    {
+      name = "quorum_listen_on_all", type = "boolean", c = "quorum_listen_on_all",
+      ensemble = true, default = false,
+      doc = "The quorum and the election port are opened on all addresses of this machine, not " ..
+        "only on the one that servers says.",
+      warning = { true, "other servers are not asked for a password, so whoever reaches these " ..
+        "ports can read and change everything; a firewall must let in only the members" },
+      zoo = { "quorumListenOnAllIPs", convert = "boolean" },
+    },
+    {
+      name = "election_connect_timeout_ms", type = "integer", c = "election_connect_timeout_ms",
+      ensemble = true, default = 5000, min = 1, max = INT32_MAX, unit = "ms",
+      doc = "How long one attempt to connect to another server may take.",
+      zoo = { "cnxTimeout", convert = "integer" },
     },
   },
 }

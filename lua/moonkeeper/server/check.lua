@@ -228,26 +228,4 @@ function M.commands(value)
   return value
 end
 
----@param value any
----@return table? good nil when it is not
----@return string? wish what it must be: "must be ..."
-function M.servers(value)
-  if type(value) ~= "table" then
-    return nil, "must be a table of servers by id"
-  end
-  local count = 0
-  for id, member in pairs(value) do
-    count = count + 1
-    if math.type(id) ~= "integer" or id < 0 or id > 254 then
-      return nil, "must be a table by id, a number from 0 to 254, not " .. M.show(id)
-    elseif type(member) ~= "table" then
-      return nil, ("must have a table as member %d, not %s"):format(id, M.show(member))
-    end
-  end
-  if count > 1 then
-    return nil, "must have one member at most: ensembles come with a later version"
-  end
-  return value
-end
-
 return M

@@ -5,6 +5,7 @@
 -- is ever guessed: a file with a problem starts nothing.
 
 local check = require "moonkeeper.server.check"
+local members = require "moonkeeper.server.members"
 local nearest = require "moonkeeper.server.nearest"
 local options = require "moonkeeper.schema.options"
 local script = require "moonkeeper.server.script"
@@ -131,15 +132,60 @@ local function report_unknown(flat, problems, place)
       problems:add(place.file_of(name), place.line(name), "there is no option %s (value %s)%s",
         check.name(name), is_secret(name) and "not shown" or check.show(flat[name]),
         unknown_hint(name))
-    elseif row.ensemble then
-      problems:add(place.file_of(name), place.line(name),
-        "%s is for ensembles, which come with a later version; this one runs a single server", name)
     end
   end
 end
 
+-- The address that a member says its clients use must be one that it listens on. When nothing else
+-- is said, it is that one.
+local function check_client(values, flat, own, complain, place)
+  local client = own.client ~= "" and check.address(own.client)
+  if not client then
+    return
+  elseif flat.client_address == nil then
+    values.client_address = { client }
+    return
+  end
+  for _, address in ipairs(values.client_address or {}) do
+    if address.port == client.port or address.port == 0 then
+      return
+    end
+  end
+  local name = "servers." .. own.id
+  complain(name, "%s has the client address %s, whose port is not in client_address",
+    place.label(name), own.client)
+end
+
+-- What must be right of the other options when there are several members.
+local function check_ensemble(values, flat, complain, place)
+  local list = values.servers
+  if not list or #list < 2 then
+    return
+  end
+  local ids = members.enumerate(members.ids(list))
+  local own = values.id and members.find(list, values.id)
+  local missing = flat.id == nil and place.id_missing(ids)
+  if missing then
+    complain("id", "%s", missing)
+  elseif flat.id == nil then
+    return -- what was found instead is said
+  elseif values.id and not own then
+    complain("id", "%s is %d, but the servers are %s", place.label("id"), values.id, ids)
+  elseif own then
+    check_client(values, flat, own, complain, place)
+  end
+  if values.memory_only then
+    complain("memory_only", "memory_only is true, but a member of an ensemble must keep what it "
+      .. "acknowledged: the others count on it")
+  end
+  if values.reconfig_enabled then
+    complain("reconfig_enabled", "%s is true, but this version cannot change the members of an "
+      .. "ensemble while it runs: say false on all of them", place.label("reconfig_enabled"))
+  end
+end
+
 -- Impossible combinations. What is wrong by itself is not in `values`.
-local function check_together(values, problems, place)
+local function check_together(values, flat, problems, place)
   local function complain(name, format, ...)
     problems:add(place.file_of(name), place.line(name), format, ...)
   end
@@ -161,6 +207,7 @@ local function check_together(values, problems, place)
       .. "reply with such a node would close its connection", place.label("frame_bytes_max"), frame,
       close)
   end
+  check_ensemble(values, flat, complain, place)
   if #problems == 0 and not values.data_dir and not values.memory_only then
     complain("data_dir", "%s is missing: where shall the data be kept?", place.label("data_dir"))
   end
@@ -172,7 +219,13 @@ local function check_values(flat, problems, place, context)
   for _, row in ipairs(options.list) do
     local name = row.name
     local value = flat[name]
-    if value ~= nil and not row.ensemble then
+    if value ~= nil and row.type == "servers" then
+      values[name] = members.check(value, function(id, format, ...)
+        local about = id and name .. "." .. id or name
+        problems:add(place.file_of(about), place.line(about) or place.line(name),
+          (format:sub(1, 1) == "." and "%s" or "%s ") .. format, place.label(about), ...)
+      end)
+    elseif value ~= nil then
       local good, wish = check[row.type](value, row, context)
       if good == nil then
         local shown = row.secret and "not of the right form: it is " .. check.show_digest(value) or
@@ -203,6 +256,13 @@ local function warnings(values, place)
       local where = place.file_of(row.name) .. (line and ":" .. line or "")
       lines[#lines + 1] = ("%s: WARNING: %s is %s: %s"):format(where, place.label(row.name),
         check.show(row.warning[1]), row.warning[2])
+    end
+  end
+  if #(values.servers or {}) > 1 then
+    local line = place.line("servers")
+    local where = place.file_of("servers") .. (line and ":" .. line or "")
+    for _, text in ipairs(members.warnings(values.servers)) do
+      lines[#lines + 1] = ("%s: WARNING: %s"):format(where, text)
     end
   end
   return lines
@@ -257,8 +317,8 @@ end
 ---Checks what a script returned or a zoo.cfg said.
 ---@param raw table
 ---@param context { file: string, words: string[], overrides: string[]?, line: fun(name: string):
----  integer?,
----  label: (fun(name: string): string)? }
+---  integer?, label: (fun(name: string): string)?, files: table<string, string>?,
+---  id_missing: (fun(ids: string): string|false)? } `files`: of names that stand in another file
 ---@return table? values by full name
 ---@return moonkeeper.Problem[] problems empty when there are values
 ---@return string[]? warnings lines about values that are dangerous
@@ -266,15 +326,19 @@ function M.check(raw, context)
   local problems = setmetatable({}, Problems)
   local place = { file = context.file, line = context.line, label = context.label }
   place.label = place.label or function(name)
-    return name
+    return (name:gsub("^servers%.(%d+)$", "servers[%1]"))
+  end
+  place.id_missing = context.id_missing or function(ids)
+    return "id is missing: which of the servers " .. ids .. " is this one?"
   end
   local flat = flatten(raw, problems, place)
   local origin = apply_overrides(flat, context.overrides, problems)
   function place.file_of(name)
-    return origin[name] or context.file
+    return origin[name:match("^[^.]+")] or origin[name] or
+      context.files and context.files[name] or context.file
   end
   function place.line(name)
-    return not origin[name] and context.line(name) or nil
+    return not (origin[name:match("^[^.]+")] or origin[name]) and context.line(name) or nil
   end
   report_unknown(flat, problems, place)
   local words = { table.unpack(context.words) }
@@ -284,7 +348,7 @@ function M.check(raw, context)
     end
   end
   local values = check_values(flat, problems, place, { words = words })
-  check_together(values, problems, place)
+  check_together(values, flat, problems, place)
   if #problems > 0 then
     return nil, problems
   end
@@ -334,7 +398,7 @@ local function load_lua(path, text, context)
   if not values then
     return nil, problems
   end
-  if values.servers and next(values.servers) then
+  if values.servers and #values.servers == 1 then
     notes[#notes + 1] = path .. ": servers names one member: ignored, a single server needs no list"
   end
   add_memory_note(notes, values, path)
@@ -356,9 +420,19 @@ local function notes_in_force(zoo, overrides)
   return notes
 end
 
+-- The number that --set gives an option, or nil.
+local function override_of(name, overrides)
+  local found
+  for _, override in ipairs(overrides or {}) do
+    local text = override:match("^" .. name .. "=(%d+)$")
+    found = text and math.tointeger(tonumber(text)) or found
+  end
+  return found
+end
+
 local function load_zoo(path, text, context)
   local zoo = zoo_cfg.read(text, path, { words = context.words, read_file = context.read_file or
-    read_file })
+    read_file, id = override_of("id", context.overrides) })
   local problems = setmetatable(zoo.problems, Problems)
   local values, more, warned = M.check(zoo.values, {
     file = path,
@@ -368,6 +442,8 @@ local function load_zoo(path, text, context)
       return zoo.lines[name]
     end,
     label = zoo.label,
+    files = zoo.files,
+    id_missing = zoo.id_missing,
   })
   for _, problem in ipairs(more) do
     problems[#problems + 1] = problem
@@ -375,8 +451,15 @@ local function load_zoo(path, text, context)
   if #problems > 0 then
     return nil, problems
   end
+  if values.servers then
+    values.servers.version = zoo.members_version
+  end
   local notes = notes_in_force(zoo, context.overrides)
   table.move(warned or {}, 1, #(warned or {}), #notes + 1, notes)
+  if values.servers and #values.servers == 1 then
+    notes[#notes + 1] = ("%s:%d: server.%d: ignored, as Apache does: a single server needs no list")
+      :format(zoo.files.servers or path, zoo.lines.servers, values.servers[1].id)
+  end
   add_memory_note(notes, values, path)
   return { values = values, notes = notes, file = path, kind = "zoo.cfg" }
 end

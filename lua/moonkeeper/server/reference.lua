@@ -26,7 +26,7 @@ local function kind(row)
   elseif row.type == "commands" then
     return "a table of functions by name"
   elseif row.type == "servers" then
-    return "a table"
+    return "a table of members by id"
   end
   return "a string"
 end
@@ -72,6 +72,11 @@ local function key(name)
     return name .. " is a key of a zoo.cfg that is read as Apache does.\n"
   elseif found.kind == "ignored" then
     return ("%s is a key of a zoo.cfg that is ignored: %s.\n"):format(name, found.why)
+  elseif found.kind == "ensemble" then
+    local fate = not found.refused and "ignored" or found.harmless and
+      "refused, unless it is " .. table.concat(found.harmless, " or ") or "refused"
+    return ("%s is a key of a zoo.cfg for ensembles; it is %s there: %s.\n")
+      :format(name, fate, found.why)
   end
   return ("%s is a key of a zoo.cfg that is refused%s: %s.\n"):format(name, found.harmless and
     ", unless it is " .. table.concat(found.harmless, " or ") or "", found.why)
@@ -104,9 +109,6 @@ function M.option(name)
   if zoo(row) then
     lines[#lines + 1] = "  zoo.cfg   " .. zoo(row)
   end
-  if row.ensemble then
-    lines[#lines + 1] = "  It is for ensembles, and refused by this version."
-  end
   return table.concat(lines, "\n") .. "\n"
 end
 
@@ -123,16 +125,12 @@ local function add_row(row, lines)
   if row.default ~= nil then
     shown = code(shown)
   end
-  local doc = row.doc
-  if row.ensemble then
-    doc = doc .. " Refused by this version."
-  end
   local there = zoo(row)
   if there and row.zoo[1] ~= "myid" then
     there = there:gsub("^[^,]+", code)
   end
   lines[#lines + 1] = ("| %s | %s | %s | %s | %s |"):format(code(row.name), cell(kind(row)),
-    cell(shown), cell(there or ""), cell(doc))
+    cell(shown), cell(there or ""), cell(row.doc))
 end
 
 ---The page docs/reference/options.md.

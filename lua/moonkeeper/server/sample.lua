@@ -124,7 +124,7 @@ local function add_section(section, lines)
     end
     if group then
       table.insert(nested[group], row)
-    elseif not row.ensemble then
+    else
       lines[#lines + 1] = ""
       add_option(row, "  ", lines)
     end
@@ -142,15 +142,6 @@ local function add_section(section, lines)
   end
 end
 
-local function has_options(section)
-  for _, row in ipairs(section) do
-    if not row.ensemble then
-      return true
-    end
-  end
-  return false
-end
-
 ---The sample as text.
 ---@return string
 function M.text()
@@ -164,9 +155,7 @@ function M.text()
     "return {",
   }
   for _, section in ipairs(options.sections) do
-    if has_options(section) then
-      add_section(section, lines)
-    end
+    add_section(section, lines)
   end
   lines[#lines + 1] = "}"
   return table.concat(lines, "\n") .. "\n"

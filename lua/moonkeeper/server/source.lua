@@ -58,7 +58,7 @@ function M.mask(text)
   return table.concat(parts)
 end
 
----Line of option `name` ("limits.x": of x inside limits), or nil.
+---Line of option `name` ("limits.x": of x inside limits; "servers.2": of [2] there), or nil.
 ---@param masked string
 ---@param name string
 ---@return integer?
@@ -70,7 +70,9 @@ function M.line(masked, name)
   end
   for part in name:gmatch("[^.]+") do
     local found
-    for start, after in masked:gmatch("%f[%w_]()" .. part:gsub("%p", "%%%0") .. "%f[^%w_]%s*=()") do
+    local pattern = part:find("^%d+$") and "()%[%s*" .. part .. "%s*%]%s*=()" or
+      "%f[%w_]()" .. part:gsub("%p", "%%%0") .. "%f[^%w_]%s*=()"
+    for start, after in masked:gmatch(pattern) do
       if start >= position and masked:sub(after, after) ~= "=" then
         found = start
         break

@@ -9,7 +9,9 @@ local check = require "moonkeeper.server.check"
 local nearest = require "moonkeeper.server.nearest"
 local options = require "moonkeeper.schema.options"
 local properties = require "moonkeeper.server.properties"
+local zoo_ensemble = require "moonkeeper.server.zoo_ensemble"
 local zoo_keys = require "moonkeeper.server.zoo_keys"
+local zoo_servers = require "moonkeeper.server.zoo_servers"
 
 local M = {}
 
@@ -160,12 +162,16 @@ function convert.myid(text)
   return whole_number(text)
 end
 
+local wildcards <const> = { ["0.0.0.0"] = true, ["::"] = true, ["[::]"] = true, ["::0"] = true,
+  ["0:0:0:0:0:0:0:0"] = true }
+
+function Reader.is_wildcard(host)
+  return wildcards[host] == true
+end
+
 local function bracketed(host)
   return host:find(":", 1, true) and not host:find("^%[") and "[" .. host .. "]" or host
 end
-
-local wildcards <const> = { ["0.0.0.0"] = true, ["::"] = true, ["[::]"] = true, ["::0"] = true,
-  ["0:0:0:0:0:0:0:0"] = true }
 
 -- clientPort and clientPortAddress become client_address.
 function Reader:client_address()
@@ -230,7 +236,8 @@ function Reader:read_only_mode()
   if on == nil then
     self:problem(mode.line, "readonlymode.enabled is %s, but %s", shown(mode), wish)
   elseif on then
-    self:note(mode.line,
+    self:note(mode.line, self.ensemble and "readonlymode.enabled: this version has no read-only " ..
+      "mode, a server without a quorum serves nobody; the word isro is answered" or
       "readonlymode.enabled: a single server is never read-only; the word isro is answered")
     local words = self.values.four_letter_words or { "srvr" }
     if words ~= "*" then
@@ -259,27 +266,6 @@ function Reader:auto_create()
   end
 end
 
--- One server line is ignored, as Apache does; more need an ensemble.
-function Reader:servers()
-  local servers = self.server_lines
-  if #servers > 1 then
-    self:problem(servers[2].line,
-      "there are %d server lines, but this version runs a single server; " ..
-      "ensembles come later", #servers)
-  elseif #servers == 1 then
-    local number = servers[1].key:match("^server%.(%d+)$")
-    if not number then
-      self:problem(servers[1].line, "%s must be server.N with a number N", servers[1].key)
-    elseif servers[1].value:find(":observer") then
-      self:problem(servers[1].line, "%s is an observer, but this version runs a single server",
-        servers[1].key)
-    else
-      self:note(servers[1].line, "%s: ignored, as Apache does: a single server needs no list",
-        servers[1].key)
-    end
-  end
-end
-
 -- The number of this server is in the file dataDir/myid; a fresh directory has none.
 function Reader:myid()
   local directory = self.values.data_dir
@@ -288,12 +274,14 @@ function Reader:myid()
     return
   end
   local path = directory .. "/myid"
-  local number = integer(text:match("^%s*(.-)%s*$"))
+  local number = integer(text:match("^[^\r\n]*"):match("^%s*(.-)%s*$"))
   if not number or number < 0 or number > 254 then
     self.problems[#self.problems + 1] = { file = path, text = "must hold a number from 0 to 254" }
+    self.bad_id = true
     return
   end
   self:set("id", number)
+  self.files.id = path
 end
 
 function Reader:honour(row, entry)
@@ -314,6 +302,12 @@ local function is_harmless(value, harmless)
     end
   end
   return false
+end
+
+function Reader:refuse(found, entry)
+  if not is_harmless(entry.value, found.harmless) then
+    self:problem(entry.line, "%s is %s: %s", check.name(entry.key), shown(entry), found.why)
+  end
 end
 
 -- A file with more unknown keys than this is no zoo.cfg, and looking for names takes time.
@@ -343,7 +337,11 @@ end
 function Reader:entry(entry)
   local key = entry.key:gsub("^zookeeper%.", "")
   local row = options.by_zoo_key[key]
-  if row and key ~= "myid" then
+  self.seen[key] = true
+  if row and row.ensemble then
+    self.deferred[#self.deferred + 1] = entry
+    return
+  elseif row and key ~= "myid" then
     self:honour(row, entry)
     return
   end
@@ -355,11 +353,11 @@ function Reader:entry(entry)
   elseif found.kind == "ignored" then
     self:note(entry.line, "%s: ignored, %s", check.name(entry.key), found.why)
   elseif found.kind == "refused" then
-    if not is_harmless(entry.value, found.harmless) then
-      self:problem(entry.line, "%s is %s: %s", check.name(entry.key), shown(entry), found.why)
-    end
+    self:refuse(found, entry)
     self.refused_port = self.refused_port or key == "secureClientPort"
-  elseif key:find("^server%.") then
+  elseif found.kind == "ensemble" then
+    self.deferred[#self.deferred + 1] = entry
+  elseif zoo_servers.is_key(key) then
     self.server_lines[#self.server_lines + 1] = { key = key, value = entry.value,
       line = entry.line }
   else
@@ -393,18 +391,19 @@ end
 ---Reads a zoo.cfg.
 ---@param text string
 ---@param file string its name, for messages
----@param context { words: string[], read_file: fun(path: string): string?, exists: (fun(path:
----  string): boolean)? }
----@return { values: table, lines: table<string, integer>, notes: string[],
----  about: table<integer, string>, problems: moonkeeper.Problem[],
----  label: fun(name: string): string }
+---@param context { words: string[], read_file: (fun(path: string): string?, string?),
+---  exists: (fun(path: string): boolean)?, id: integer? } `id`: what --set says of it
+---@return { values: table, lines: table<string, integer>, files: table<string, string>,
+---  notes: string[], about: table<integer, string>, problems: moonkeeper.Problem[],
+---  label: (fun(name: string): string), id_missing: (fun(ids: string): string|false),
+---  members_version: integer? } `files`: of the names whose line is in another file
 function M.read(text, file, context)
   local reader = setmetatable({
     file = file,
     context = { words = context.words, read_file = context.read_file, exists = context.exists or
-      exists },
-    values = {}, lines = {}, notes = {}, problems = {}, special = {}, server_lines = {},
-    about = {}, unknown = 0,
+      exists, id = context.id },
+    values = {}, lines = {}, files = {}, notes = {}, problems = {}, special = {},
+    server_lines = {}, deferred = {}, seen = {}, about = {}, unknown = 0,
   }, Reader)
   local entries, broken = properties.parse(text)
   for _, problem in ipairs(broken) do
@@ -413,18 +412,29 @@ function M.read(text, file, context)
   for _, entry in ipairs(last_ones(entries)) do
     reader:entry(entry)
   end
-  reader:client_address()
+  zoo_ensemble.servers(reader)
+  reader:myid()
+  zoo_ensemble.check(reader)
+  if not zoo_ensemble.client_address(reader) then
+    reader:client_address()
+  end
   reader:purge()
   reader:read_only_mode()
   reader:auto_create()
-  reader:servers()
-  reader:myid()
   for _, row in ipairs(options.list) do
     if row.zoo and row.zoo.apache ~= nil and reader.values[row.name] == nil then
       reader.values[row.name] = row.zoo.apache
     end
   end
+  function reader.id_missing(ids)
+    return not reader.bad_id and ("the file %s/myid is missing: it must hold the number of this " ..
+      "server, one of %s"):format(reader.values.data_dir or "dataDir", ids)
+  end
   function reader.label(name)
+    local id = name:match("^servers%.(%d+)$")
+    if id then
+      return "server." .. id
+    end
     local row = options.by_name[name]
     return row and row.zoo and reader.lines[name] and ("%s (%s)"):format(row.zoo[1], name) or
       row and row.zoo and reader.values[name] == nil and row.zoo[1] or name

@@ -8,24 +8,7 @@ local M = {}
 
 -- { why, keys }: the line says "KEY: ignored, WHY".
 M.ignored = {
-  { "it only has a meaning in an ensemble", [[
-    initLimit syncLimit connectToLearnerMasterLimit leaderServes quorumListenOnAllIPs
-    multiAddress.enabled multiAddress.reachabilityCheckEnabled
-    multiAddress.reachabilityCheckTimeoutMs observerMasterPort observerMaster.sizeLimit syncEnabled
-    observer.syncEnabled observer.reconnectDelayMs observer.election.DelayMs cnxTimeout
-    quorumCnxnTimeoutMs tcpKeepAlive electionPortBindRetry fastleader.minNotificationInterval
-    fastleader.maxNotificationInterval maxTimeToWaitForEpoch leader.maxTimeToWaitForEpoch
-    leader.maxConcurrentSnapSyncs leader.maxConcurrentDiffSyncs leaderConnectDelayDuringRetryMs
-    learner.asyncSending learner.closeSocketAsync leader.closeSocketAsync follower.nodelay
-    leader.nodelay forward_learner_requests_to_commit_processor_disabled
-    follower.skipLearnerRequestToNextProcessor snapshotSizeFactor forceSnapshotSync
-    leader.ackLoggingFrequency commitLogCount messageTracker.Enabled messageTracker.BufferSize
-    db.autocreate learner.closeSocketAsync electionAlg
-    quorum.auth.enableSasl quorum.auth.serverRequireSasl quorum.auth.learnerRequireSasl
-    quorum.auth.learner.saslLoginContext quorum.auth.server.saslLoginContext
-    quorum.auth.kerberos.servicePrincipal quorum.cnxn.threads.size
-    portUnification sslQuorumReloadCertFiles ssl.quorum.* ]] },
-  { "on a single server every session is a global one", [[
+  { "every session is a global one", [[
     localSessionsEnabled localSessionsUpgradingEnabled ]] },
   { "it tunes threads or buffers of the Java server", [[
     nio.numSelectorThreads nio.numWorkerThreads nio.directBufferBytes nio.shutdownTimeout
@@ -87,17 +70,55 @@ M.refused = {
     DigestAuthenticationProvider.digestAlg ]], { "sha1" } },
   { "TTL nodes would be stored in a form that this version does not read", [[
     emulate353TTLNodes ]], { "false" } },
-  { "this version runs a single server; ensembles come later", [[
-    dynamicConfigFile oraclePath group.* weight.* ]] },
-  { "a single server without quorum code is all that this version has", [[ standaloneEnabled ]],
-    { "true" } },
-  { "an observer needs an ensemble, and this version runs a single server", [[ peerType ]],
-    { "participant" } },
 }
 
--- Treated in zoo_cfg.lua.
+-- What only has a meaning in an ensemble, and is ignored on a single server with a line that says
+-- so. { why, keys }: ignored in an ensemble too.
+M.ensemble_ignored = {
+  { "connecting to the leader is part of initLimit", [[ connectToLearnerMasterLimit ]] },
+  { "the leader serves clients too", [[ leaderServes ]] },
+  { "each server has one address in this version", [[
+    multiAddress.enabled multiAddress.reachabilityCheckEnabled
+    multiAddress.reachabilityCheckTimeoutMs ]] },
+  { "observers follow the leader, and this version lets none follow a follower", [[
+    observerMasterPort observerMaster.sizeLimit ]] },
+  { "observers keep their data on disk as the others do", [[
+    syncEnabled observer.syncEnabled ]] },
+  { "it tunes threads, buffers or waiting times of the Java server", [[
+    observer.reconnectDelayMs observer.election.DelayMs quorumCnxnTimeoutMs tcpKeepAlive
+    fastleader.minNotificationInterval fastleader.maxNotificationInterval maxTimeToWaitForEpoch
+    leader.maxTimeToWaitForEpoch leader.maxConcurrentSnapSyncs leader.maxConcurrentDiffSyncs
+    leaderConnectDelayDuringRetryMs learner.asyncSending learner.closeSocketAsync
+    leader.closeSocketAsync follower.nodelay leader.nodelay
+    forward_learner_requests_to_commit_processor_disabled
+    follower.skipLearnerRequestToNextProcessor leader.ackLoggingFrequency messageTracker.Enabled
+    messageTracker.BufferSize quorum.cnxn.threads.size ]] },
+  { "an address that cannot be had stops the start", [[ electionPortBindRetry ]] },
+  { "what a learner is sent follows from what it lacks", [[
+    snapshotSizeFactor forceSnapshotSync commitLogCount ]] },
+  { "without quorum.auth.enableSasl it has no effect", [[
+    quorum.auth.learner.saslLoginContext quorum.auth.server.saslLoginContext
+    quorum.auth.kerberos.servicePrincipal ]] },
+  { "without sslQuorum it has no effect", [[ sslQuorumReloadCertFiles ssl.quorum.* ]] },
+}
+
+-- { why, keys, harmless }: refused in an ensemble, unless the value is one of the harmless ones.
+M.ensemble_refused = {
+  { "servers could not prove to each other who they are: this version has no SASL", [[
+    quorum.auth.enableSasl quorum.auth.serverRequireSasl quorum.auth.learnerRequireSasl ]],
+    { "false" } },
+  { "this version has no TLS", [[ portUnification ]], { "false" } },
+  { "only elections of type 3 are known", [[ electionAlg ]],
+    { "3" } },
+  { "this version has no oracle: with two servers, both are needed", [[ oraclePath ]] },
+  { "an empty server votes in this version, whether there is a file named initialize or not", [[
+    db.autocreate ]], { "true" } },
+}
+
+-- Treated in zoo_cfg.lua and zoo_ensemble.lua.
 M.special = { "clientPortAddress", "autopurge.purgeInterval", "readonlymode.enabled",
-  "datadir.autocreate", "server.*" }
+  "datadir.autocreate", "server.*", "group.*", "weight.*", "dynamicConfigFile", "peerType",
+  "standaloneEnabled" }
 
 local exact, prefixes = {}, {}
 
@@ -117,13 +138,20 @@ end
 for _, row in ipairs(M.refused) do
   enter(row[2], { kind = "refused", why = row[1], harmless = row[3] })
 end
+for _, row in ipairs(M.ensemble_ignored) do
+  enter(row[2], { kind = "ensemble", refused = false, why = row[1] })
+end
+for _, row in ipairs(M.ensemble_refused) do
+  enter(row[2], { kind = "ensemble", refused = true, why = row[1], harmless = row[3] })
+end
 for _, key in ipairs(M.special) do
   enter(key, { kind = "special" })
 end
 
 ---What becomes of a key (without `zookeeper.` in front), or nil when it is not known.
 ---@param key string
----@return { kind: "ignored"|"refused"|"special", why: string?, harmless: string[]? }?
+---@return { kind: "ignored"|"refused"|"ensemble"|"special", why: string?, refused: boolean?,
+---  harmless: string[]? }? `refused`: in an ensemble
 function M.find(key)
   if exact[key] then
     return exact[key]

@@ -123,12 +123,4 @@ describe("the checker of", function()
     bad("commands", { hiya = "x" }, nil, wish .. ': hiya is "x"')
     bad("commands", { zzzz = 1, aaaa = 2 }, nil, wish .. ": aaaa is 2")
   end)
-
-  it("servers", function()
-    good("servers", {})
-    good("servers", { [3] = {} })
-    bad("servers", 5, nil, "must be a table of servers by id")
-    bad("servers", { {}, {} }, nil,
-      "must have one member at most: ensembles come with a later version")
-  end)
 end)

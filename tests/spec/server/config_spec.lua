@@ -124,13 +124,6 @@ describe("config of a Lua script", function()
     assert.are.same({}, loaded.notes)
   end)
 
-  it("wants members of servers that are tables", function()
-    fails(option "servers = { 5 }", "server.lua:3: servers is a table, "
-      .. "but must have a table as member 1, not 5")
-    fails(option "servers = { a = {} }", "server.lua:3: servers is a table, "
-      .. 'but must be a table by id, a number from 0 to 254, not "a"')
-  end)
-
   it("checks ranges, and takes whole floats", function()
     fails(option "tick_time_ms = 0", "server.lua:3: tick_time_ms is 0, "
       .. "but must be an integer from 1 to 1000000 (ms)")
@@ -200,14 +193,10 @@ describe("config of a Lua script", function()
         ("server.lua:3: %s are not supported by this version, take the option %s out")
           :format(what, name))
     end
-    fails(option "init_limit_ticks = 10", "server.lua:3: init_limit_ticks is for ensembles, "
-      .. "which come with a later version; this one runs a single server")
-    fails(option "servers = { {}, {} }", "server.lua:3: servers is a table, "
-      .. "but must have one member at most: ensembles come with a later version")
   end)
 
   it("ignores a list of one server with a note", function()
-    local _, loaded = load_text(option 'servers = { { quorum = "a:1" } }')
+    local _, loaded = load_text(option 'servers = { { quorum = "a:1", election = "a:2" } }')
     assert.are.equal(1, #loaded.notes)
   end)
 

@@ -42,8 +42,11 @@ describe("the reference of options", function()
   end)
 
   it("tells what becomes of a key of a zoo.cfg", function()
-    assert.are.equal("initLimit is a key of a zoo.cfg that is ignored: "
-      .. "it only has a meaning in an ensemble.\n", reference.option "zookeeper.initLimit")
+    assert.are.equal("leaderServes is a key of a zoo.cfg for ensembles; it is ignored there: "
+      .. "the leader serves clients too.\n", reference.option "zookeeper.leaderServes")
+    assert.are.equal("electionAlg is a key of a zoo.cfg for ensembles; it is refused, unless it is "
+      .. "3 there: only elections of type 3 are known.\n", reference.option "electionAlg")
+    assert.are.equal(reference.option "init_limit_ticks", reference.option "zookeeper.initLimit")
     assert.are.equal("audit.enable is a key of a zoo.cfg that is refused, unless it is false: "
       .. "this version has no audit log, and you asked for one.\n", reference.option "audit.enable")
     assert.is_truthy(reference.option "autopurge.purgeInterval")

@@ -91,7 +91,8 @@ describe("every documented key of a zoo.cfg", function()
   end)
 
   it("has a reason when it is not honoured", function()
-    for _, list in ipairs { zoo_keys.ignored, zoo_keys.refused } do
+    for _, list in ipairs { zoo_keys.ignored, zoo_keys.refused, zoo_keys.ensemble_ignored,
+      zoo_keys.ensemble_refused } do
       for _, row in ipairs(list) do
         assert.is_true(#row[1] > 10)
       end
@@ -285,6 +286,8 @@ describe("what is ignored", function()
   it("is said with its line", function()
     assert.is_truthy(notes_of("initLimit=10"):find(
       "zoo.cfg:4: initLimit: ignored, it only has a meaning in an ensemble", 1, true))
+    assert.is_truthy(notes_of("oraclePath=/x"):find(
+      "zoo.cfg:4: oraclePath: ignored, it only has a meaning in an ensemble", 1, true))
     assert.is_truthy(notes_of("zookeeper.admin.serverPort=8080"):find(
       "zookeeper.admin.serverPort: ignored", 1, true))
     assert.is_truthy(notes_of("authProvider.x=org.example.Provider"):find(
@@ -292,7 +295,9 @@ describe("what is ignored", function()
   end)
 
   it("includes a list of one server", function()
-    assert.is_truthy(notes_of("server.1=a:2888:3888"):find("server.1: ignored", 1, true))
+    local values, notes = load_text(BASE .. "server.1=a:2888:3888")
+    assert.are.equal(1, values.servers[1].id)
+    assert.is_truthy(table.concat(notes, "\n"):find(":4: server.1: ignored", 1, true))
   end)
 end)
 
@@ -313,12 +318,7 @@ describe("what is refused", function()
   end)
 
   it("because it needs an ensemble", function()
-    refused("server.1=a:1:2\nserver.2=b:1:2", "2 server lines")
-    refused("server.1=a:1:2:observer", "observer")
-    refused("server.x=a:1:2", "server.N with a number N")
     refused("peerType=observer", "ensemble")
-    refused("dynamicConfigFile=/x", "single server")
-    refused("group.1=1:2", "single server")
     refused("standaloneEnabled=false", "single server")
   end)
 
@@ -399,6 +399,7 @@ end)
 describe("myid", function()
   it("is read from the data directory", function()
     assert.are.equal(7, read(BASE, { ["/data/myid"] = " 7\n" }).values.id)
+    assert.are.equal(7, read(BASE, { ["/data/myid"] = "7\r\nnot read\n" }).values.id)
     assert.is_nil(read(BASE).values.id)
   end)
 

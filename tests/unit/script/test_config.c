@@ -99,6 +99,47 @@ static void test_every_option_reaches_its_member(void **state)
     script_free(script);
 }
 
+static void test_members(void **state)
+{
+    (void)state;
+    struct script *script = script_fixture();
+    struct server_options options;
+    read_options(
+        script,
+        "local values, problems = require('moonkeeper.server.config').check({data_dir = 'd', id = "
+        "9, servers = {[9] = {quorum = '[::1]:65535', election = '[::1]:1', group = 1 << 61, "
+        "weight = (1 << 31) - 1, client = '[::]:2181'}, [254] = {quorum = ('h'):rep(255) .. ':2', "
+        "election = ('h'):rep(255) .. ':3', role = 'observer', client = ('c'):rep(255) .. "
+        "':65535'}}}, {file = 'f', words = {'srvr', 'ruok'}, line = function() end}) "
+        "assert(values, problems[1] and problems[1].text) values.servers.version = 1 << 32 "
+        "return values",
+        &options);
+    assert_int_equal(options.replica.server_id, 9);
+    assert_int_equal(options.member_count, 2);
+    assert_true(options.hierarchical);
+    assert_int_equal(options.members_version, INT64_C(1) << 32);
+    const struct server_member *member = &options.members[0];
+    assert_int_equal(member->id, 9);
+    assert_string_equal(member->host, "::1");
+    assert_int_equal(member->quorum_port, 65535);
+    assert_int_equal(member->election_port, 1);
+    assert_false(member->observer);
+    assert_int_equal(member->group, INT64_C(1) << 61);
+    assert_int_equal(member->weight, INT32_MAX);
+    assert_string_equal(member->client, "[::]:2181");
+    member++;
+    assert_int_equal(member->id, 254);
+    assert_int_equal(strlen(member->host), 255);
+    assert_true(member->observer);
+    assert_int_equal(member->group, 0);
+    assert_int_equal(member->weight, 1);
+    assert_int_equal(strlen(member->client), 261);
+    assert_string_equal(options.addresses[0].host, "::");
+    config_fini(&options);
+    assert_null(options.members);
+    script_free(script);
+}
+
 /* What the schema allows must fit: the extremes of every range. */
 static void test_ranges_fit(void **state)
 {
@@ -127,6 +168,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_every_option_reaches_its_member),
+        cmocka_unit_test(test_members),
         cmocka_unit_test(test_ranges_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
