@@ -10,11 +10,14 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <stdio.h>
 #include <sys/utsname.h>
 
 #define LISTING_TYPE "moonkeeper.listing"
 #define ADDRESS_BYTES 64
-#define SLICE_STEPS 512 /* what is looked at at a time: some 100 microseconds */
+#define QUOTA_NAME_BYTES 256
+#define QUOTA_NODES_MAX 3000 /* of /zookeeper/quota; each quota has three or more */
+#define SLICE_STEPS 512      /* what is looked at at a time: some 100 microseconds */
 
 /* Puts some more behind `items`; false when there is no more to come. */
 typedef bool listing_fill(struct listing *listing);
@@ -388,6 +391,55 @@ static int digests(lua_State *L)
     return push_iterator(L, next_digest);
 }
 
+struct quota_item {
+    char name[QUOTA_NAME_BYTES]; /* cut off */
+    int64_t count_limit, bytes_limit, count_used, bytes_used;
+};
+
+static void add_quota(void *context, const struct tree_quota_sum *sum)
+{
+    struct listing *listing = context;
+    struct quota_item item = {.count_limit = sum->count_limit,
+                              .bytes_limit = sum->bytes_limit,
+                              .count_used = sum->count_used,
+                              .bytes_used = sum->bytes_used};
+    snprintf(item.name, sizeof item.name, "%.*s", sum->name.length, (const char *)sum->name.data);
+    mk_buffer_append(&listing->items, &item, sizeof item);
+}
+
+static int next_quota(lua_State *L)
+{
+    struct listing *listing = listing_next(L, next_quota);
+    if (!listing)
+        return 0;
+    struct quota_item item;
+    take(listing, &item, sizeof item);
+    lua_createtable(L, 0, 5);
+    set_string(L, "name", item.name);
+    set_integer(L, "count_limit", item.count_limit);
+    set_integer(L, "bytes_limit", item.bytes_limit);
+    set_integer(L, "count_used", item.count_used);
+    set_integer(L, "bytes_used", item.bytes_used);
+    return 1;
+}
+
+/* In one slice: there are few quotas, and beyond QUOTA_NODES_MAX none is told. */
+static bool fill_quotas(struct listing *listing)
+{
+    const struct tree *tree = replica_tree(replica_of(listing));
+    if (!tree_quota_sums(tree, QUOTA_NODES_MAX, add_quota, listing))
+        mk_buffer_clear(&listing->items);
+    return false;
+}
+
+/* for quota in stats:quotas(): what the quotas below each top-level znode add up to; -1 for no
+ * limit, and for what is not known */
+static int quotas(lua_State *L)
+{
+    listing_push(L, fill_quotas);
+    return push_iterator(L, next_quota);
+}
+
 /* Requests so far by opcode. */
 static int op_counts(lua_State *L)
 {
@@ -460,6 +512,7 @@ void stats_list_methods(lua_State *L)
         {"watches_by_session", watches_by_session},
         {"watch_summary", watch_summary},
         {"digests", digests},
+        {"quotas", quotas},
         {"op_counts", op_counts},
         {"environment", environment},
         {NULL, NULL},

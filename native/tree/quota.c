@@ -187,3 +187,101 @@ bool tree_quota_find(const struct tree *tree, struct mk_bytes path, struct mk_by
     usage_of(tree, longest.node, used_count, used_bytes);
     return true;
 }
+
+/* --- sums -------------------------------------------------------------------------------- */
+
+/* Goes through the quota directories of one top-level znode, side by side with the znodes. */
+struct sum_walk {
+    const struct tree *tree;
+    uint32_t top, directory; /* below /zookeeper/quota */
+    uint32_t node;           /* at the same path, or the last one above it that exists */
+    uint32_t missing;        /* components below that */
+};
+
+static void walk_into(struct sum_walk *walk, uint32_t directory)
+{
+    walk->directory = directory;
+    struct mk_bytes name = znode_name(node_at(walk->tree, directory));
+    uint32_t node = walk->missing ? 0 : node_find_child(walk->tree, walk->node, name);
+    if (node)
+        walk->node = node;
+    else
+        walk->missing++;
+}
+
+static void walk_out(struct sum_walk *walk)
+{
+    walk->directory = node_at(walk->tree, walk->directory)->parent;
+    if (walk->missing)
+        walk->missing--;
+    else
+        walk->node = node_at(walk->tree, walk->node)->parent;
+}
+
+/* The next directory, parents first; false when that was all below `top`. */
+static bool walk_on(struct sum_walk *walk)
+{
+    const struct znode *directory = node_at(walk->tree, walk->directory);
+    const struct znode_extra *extra = extra_of(walk->tree, directory);
+    if (extra && extra->first_child) {
+        walk_into(walk, extra->first_child);
+        return true;
+    }
+    while (walk->directory != walk->top) {
+        uint32_t sibling = node_at(walk->tree, walk->directory)->next;
+        walk_out(walk);
+        if (sibling) {
+            walk_into(walk, sibling);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Limits are what clients wrote, up to the greatest number that there is. */
+static void sum_add(int64_t *sum, int64_t value)
+{
+    if (value < 0)
+        return;
+    *sum = *sum < 0 ? 0 : *sum;
+    *sum = value > INT64_MAX - *sum ? INT64_MAX : *sum + value;
+}
+
+static bool sum_directory(const struct sum_walk *walk, struct tree_quota_sum *sum)
+{
+    struct tree_quota quota;
+    uint32_t limits = node_find_child(walk->tree, walk->directory, LIMITS);
+    if (!limits || !parse_limits(znode_data(node_at(walk->tree, limits)), &quota))
+        return false;
+    sum_add(&sum->count_limit, quota.count_hard >= 0 ? quota.count_hard : quota.count);
+    sum_add(&sum->bytes_limit, quota.bytes_hard >= 0 ? quota.bytes_hard : quota.bytes);
+    if (node_find_child(walk->tree, walk->directory, STATS)) {
+        int64_t count, bytes;
+        usage_of(walk->tree, walk->missing ? 0 : walk->node, &count, &bytes);
+        sum_add(&sum->count_used, count);
+        sum_add(&sum->bytes_used, bytes);
+    }
+    return true;
+}
+
+bool tree_quota_sums(const struct tree *tree, uint32_t nodes_max,
+                     void (*visit)(void *context, const struct tree_quota_sum *sum), void *context)
+{
+    if (!tree->quota)
+        return true;
+    const struct znode_extra *extra = extra_of(tree, node_at(tree, tree->quota));
+    for (uint32_t top = extra ? extra->first_child : 0; top; top = node_at(tree, top)->next) {
+        struct sum_walk walk = {.tree = tree, .top = top, .node = tree->root};
+        struct tree_quota_sum sum = {znode_name(node_at(tree, top)), -1, -1, -1, -1};
+        bool any = false;
+        walk_into(&walk, top);
+        do {
+            if (nodes_max-- == 0)
+                return false;
+            any = sum_directory(&walk, &sum) || any;
+        } while (walk_on(&walk));
+        if (any)
+            visit(context, &sum);
+    }
+    return true;
+}

@@ -180,6 +180,19 @@ struct tree_quota { /* -1: unlimited */
 bool tree_quota_find(const struct tree *tree, struct mk_bytes path, struct mk_bytes *prefix,
                      struct tree_quota *quota, int64_t *used_count, int64_t *used_bytes,
                      bool *valid);
+/* What the quotas below one top-level znode add up to. A hard limit counts, or the soft one where
+ * there is none; -1: there is no limit, or nothing keeps account of what is used. One quota below
+ * another counts twice. As in Apache (QuotaMetricsUtils), for its figures. */
+struct tree_quota_sum {
+    struct mk_bytes name; /* of the top-level znode, in the tree */
+    int64_t count_limit, bytes_limit;
+    int64_t count_used, bytes_used;
+};
+
+/* Each top-level znode with quotas, which need not exist itself. False if the walk ended after
+ * `nodes_max` znodes of /zookeeper/quota, before it was through. */
+bool tree_quota_sums(const struct tree *tree, uint32_t nodes_max,
+                     void (*visit)(void *context, const struct tree_quota_sum *sum), void *context);
 
 /* After a snapshot was loaded, before or after the log is replayed: rewrites the stats nodes below
  * /zookeeper/quota, and makes the system nodes that an old snapshot may lack. */

@@ -2,6 +2,7 @@
 -- mntr: figures for monitoring, a line each: zk_<name>, a tab, the value. Which there are, and
 -- where each comes from, says moonkeeper.schema.metrics.
 
+local check = require "moonkeeper.server.check"
 local figures = require "moonkeeper.server.figures"
 local schema = require "moonkeeper.schema.metrics"
 
@@ -31,6 +32,18 @@ local function requests(counts, ops)
   return sum
 end
 
+local function add_quotas(add, stats)
+  for quota in stats:quotas() do
+    local name = check.printable(quota.name) -- a client chose it
+    for _, row in ipairs(schema.per_namespace) do
+      local value = quota[row.field]
+      if value >= 0 or not row.optional then
+        add(name .. "_" .. row.name, value)
+      end
+    end
+  end
+end
+
 return {
   name = "mntr",
   help = "figures for monitoring tools",
@@ -57,6 +70,7 @@ return {
         add_summary(add, row, kept[row.same_as or row.name])
       end
     end
+    add_quotas(add, stats)
     return table.concat(lines)
   end,
 }

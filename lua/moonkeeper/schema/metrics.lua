@@ -124,4 +124,17 @@ M.list = {
   { name = "op_count_total", kind = "counter", total = true, doc = "all of these" },
 }
 
+-- For each top-level znode with quotas, below it too, a gauge NAMESPACE_<name>: `field` of what
+-- stats:quotas() gives. -1 is left out where `optional`.
+M.per_namespace = {
+  { name = "quota_count_limit_per_namespace", field = "count_limit",
+    doc = "znodes that its quotas allow, hard limits before soft ones; -1: any number" },
+  { name = "quota_bytes_limit_per_namespace", field = "bytes_limit",
+    doc = "bytes that they allow; -1: any number" },
+  { name = "quota_count_usage_per_namespace", field = "count_used", optional = true,
+    doc = "znodes that they count" },
+  { name = "quota_bytes_usage_per_namespace", field = "bytes_used", optional = true,
+    doc = "bytes that they count" },
+}
+
 return M

@@ -52,6 +52,14 @@ local function add_kinds(lines)
   end
 end
 
+local function add_namespaces(lines)
+  lines[#lines + 1] = "\nBehind these, gauges for each top-level znode that has quotas, itself or "
+    .. "below it:\n\n| key | what it is |\n|---|---|\n"
+  for _, row in ipairs(metrics.per_namespace) do
+    lines[#lines + 1] = ("| `zk_ZNODE_%s` | %s |\n"):format(row.name, row.doc)
+  end
+end
+
 ---@return string
 function M.text()
   local lines = { HEAD }
@@ -61,6 +69,7 @@ function M.text()
     lines[#lines + 1] = ("| `%s` | %s | %s |\n"):format(row.name, row.kind,
       row.ops and requests(row) or row.doc)
   end
+  add_namespaces(lines)
   return table.concat(lines)
 end
 

@@ -84,6 +84,7 @@ local function stats(changes)
     ephemeral_owner_count = 1,
     watches_by_session = each({ { 1, "/a" }, { 1, "/b" }, { -2, "/a" } }, true),
     watches = each({ { "/a", 1 }, { "/a", -2 }, { "/b", 1 } }, true),
+    quotas = each {},
     digests = each({ { 128, 1371985504 }, { 256, -1 } }, true),
     watch_summary = function()
       return 1, 2, 3
@@ -306,6 +307,20 @@ describe("the answers", function()
       assert.are.equal(value, values[name], name)
     end
     assert.is_nil(values.zk_p50_fsynctime, "Apache has no quantiles of it")
+  end)
+
+  it("of mntr tell the quotas of each namespace", function()
+    local text = run("mntr", stats { quotas = each {
+      { name = "a", count_limit = 3, bytes_limit = -1, count_used = 2, bytes_used = 10 },
+      { name = "\xc3\xa9 b\xc2\x85", count_limit = 6, bytes_limit = 5, count_used = -1,
+        bytes_used = -1 },
+    } })
+    assert.are.equal("zk_a_quota_count_limit_per_namespace\t3\n"
+      .. "zk_a_quota_bytes_limit_per_namespace\t-1\n"
+      .. "zk_a_quota_count_usage_per_namespace\t2\nzk_a_quota_bytes_usage_per_namespace\t10\n"
+      .. "zk_\xc3\xa9 b\\xc2\\x85_quota_count_limit_per_namespace\t6\n"
+      .. "zk_\xc3\xa9 b\\xc2\\x85_quota_bytes_limit_per_namespace\t5\n",
+      text:match("\nzk_op_count_total[^\n]*\n(.*)$"))
   end)
 
   it("of mntr before the first request divide by nothing", function()

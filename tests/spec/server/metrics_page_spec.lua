@@ -25,6 +25,12 @@ describe("the reference of figures", function()
     end
   end)
 
+  it("has the figures of quotas", function()
+    for _, row in ipairs(metrics.per_namespace) do
+      assert.is_truthy(page:find("\n| `zk_ZNODE_" .. row.name .. "` | [^\n|]+ |\n"), row.name)
+    end
+  end)
+
   it("names the requests of a count", function()
     assert.is_truthy(page:find("\n| `op_count_create` | counter | create, create2, "
       .. "createContainer, createTTL |\n", 1, true))

@@ -199,6 +199,60 @@ static void test_recomputed_after_load(void **state)
     tree_free(tree);
 }
 
+/* --- sums ------------------------------------------------------------------------------------ */
+
+static void append_sum(void *context, const struct tree_quota_sum *sum)
+{
+    struct mk_buffer *text = context;
+    mk_buffer_print(text, "%.*s %lld/%lld %lld/%lld; ", sum->name.length,
+                    (const char *)sum->name.data, (long long)sum->count_used,
+                    (long long)sum->count_limit, (long long)sum->bytes_used,
+                    (long long)sum->bytes_limit);
+}
+
+static void assert_sums(const struct tree *tree, const char *expected)
+{
+    struct mk_buffer text = MK_BUFFER_EMPTY;
+    assert_true(tree_quota_sums(tree, 1000, append_sum, &text));
+    mk_buffer_append(&text, "", 1);
+    assert_string_equal((char *)text.data, expected);
+    mk_buffer_fini(&text);
+}
+
+/* The values are those that Apache 3.8 tells. */
+static void test_sums(void **state)
+{
+    (void)state;
+    struct tree *tree = quota_tree("count=3,bytes=-1=;byteHardLimit=-1;countHardLimit=-1");
+    assert_sums(tree, "app 2/3 8/-1; ");
+    assert_int_equal(tree_set_data(tree, text(LIMITS("/app")),
+                                   text("count=3,bytes=4=;byteHardLimit=5;countHardLimit=6"), 1, 10,
+                                   9),
+                     0);
+    assert_sums(tree, "app 2/6 8/5; "); /* hard before soft */
+    assert_int_equal(create(tree, "/zookeeper/quota/app/a", "", 11), 0);
+    assert_sums(tree, "app 2/6 8/5; "); /* a directory on the way */
+    assert_int_equal(create(tree, LIMITS("/app/a"), "count=100,bytes=200", 12), 0);
+    assert_int_equal(create(tree, STATS("/app/a"), "", 13), 0);
+    assert_sums(tree, "app 3/106 11/205; "); /* the inner ones are added */
+    assert_int_equal(create(tree, "/zookeeper/quota/app/b", "", 14), 0);
+    assert_int_equal(create(tree, "/zookeeper/quota/app/b/c", "", 15), 0);
+    assert_int_equal(create(tree, LIMITS("/app/b/c"), "count=9223372036854775807,bytes=1", 16), 0);
+    assert_int_equal(create(tree, STATS("/app/b/c"), "", 17), 0); /* no such znode */
+    assert_sums(tree, "app 3/9223372036854775807 11/206; ");
+    assert_int_equal(create(tree, "/zookeeper/quota/other", "", 18), 0);
+    assert_int_equal(create(tree, LIMITS("/other"), "count=1,bytes=2", 19), 0);
+    assert_sums(tree, "other -1/1 -1/2; app 3/9223372036854775807 11/206; "); /* no statistics */
+    assert_int_equal(tree_set_data(tree, text(LIMITS("/other")), text("nonsense"), 1, 20, 9), 0);
+    assert_sums(tree, "app 3/9223372036854775807 11/206; ");
+    for (uint32_t nodes_max = 0; nodes_max <= 12; nodes_max++) {
+        struct mk_buffer seen = MK_BUFFER_EMPTY;
+        assert_int_equal(tree_quota_sums(tree, nodes_max, append_sum, &seen), nodes_max == 12);
+        mk_buffer_fini(&seen);
+    }
+    tree_free(tree);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +261,7 @@ int main(void)
         cmocka_unit_test(test_without_stats_nothing_is_enforced),
         cmocka_unit_test(test_limit_texts),
         cmocka_unit_test(test_recomputed_after_load),
+        cmocka_unit_test(test_sums),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
