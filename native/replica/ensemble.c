@@ -235,6 +235,22 @@ static bool apply(struct replica *replica)
     return true;
 }
 
+/* At a stop the own clients get their answers first. A leader then lets what the others asked for
+ * be committed, and leaves (the followers elect at once). */
+static void leave_if_drained(struct replica *replica)
+{
+    struct ensemble *ensemble = replica->ensemble;
+    if (!replica->stopping || ensemble->leaving || replica->stats.outstanding_requests > 0)
+        return;
+    ensemble->leaving = true;
+    ensemble_step(replica, &(struct zab_event){.type = ZAB_STOP});
+}
+
+bool ensemble_has_left(const struct replica *replica)
+{
+    return replica->ensemble->leaving && !replica->ensemble->serving;
+}
+
 void ensemble_follow_up(struct replica *replica)
 {
     struct ensemble *ensemble = replica->ensemble;
@@ -249,6 +265,7 @@ void ensemble_follow_up(struct replica *replica)
             news = apply(replica) || news;
         }
     }
+    leave_if_drained(replica);
     look_at_status(replica);
     replica->update->zab.consumed = ensemble->consumed;
     ensemble->consumed = 0;

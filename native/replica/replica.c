@@ -389,8 +389,6 @@ static void dispatch(struct replica *replica, const struct replica_event *event)
         break;
     case REPLICA_STOP:
         replica->stopping = true;
-        if (replica->ensemble)
-            ensemble_step(replica, &(struct zab_event){.type = ZAB_STOP});
         break;
     }
 }
@@ -411,6 +409,8 @@ void replica_step(struct replica *replica, const struct replica_event *event,
 
 bool replica_is_idle(const struct replica *replica)
 {
+    if (replica->ensemble && !ensemble_has_left(replica))
+        return false;
     return !replica->proposal_first && !replica->turn_first;
 }
 

@@ -180,6 +180,7 @@ struct ensemble {
     uint32_t *streams; /* links that wait for one; the first has it */
     size_t stream_count, stream_capacity;
     bool started;   /* zab has had ZAB_START */
+    bool leaving;   /* and ZAB_STOP */
     bool loading;   /* the leader's tree comes in */
     bool reloading; /* the host loads memory again */
 };
@@ -346,6 +347,8 @@ void ensemble_event(struct replica *replica, struct zab_event *event);
 /* What follows from the steps so far: role, deliveries, transactions to apply. */
 void ensemble_follow_up(struct replica *replica);
 void ensemble_tick(struct replica *replica);
+/* It takes no part any more. */
+bool ensemble_has_left(const struct replica *replica);
 /* One step of zab whose consequences ensemble_follow_up draws. */
 void ensemble_step(struct replica *replica, struct zab_event *event);
 static inline bool replica_learns(const struct replica *replica)

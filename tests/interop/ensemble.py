@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: MIT
+"""Ensembles of real processes: our servers alone, and together with Apache's.
+
+    ensemble.py [--only NAME]
+
+ours      three of ours: service, writes through each, leader killed with -9, its return, all killed
+mixed     one of ours joins two Apache servers, follows, leads, is followed
+takeover  a running Apache ensemble becomes ours one restart at a time, and one goes back
+observer  an observer of ours in our ensemble
+
+In each, what was acknowledged must be there on every member, after everything.
+"""
+import argparse
+import sys
+import threading
+import time
+
+import harness
+from cluster import Cluster, wait_until
+
+from kazoo.client import KazooClient
+from kazoo.exceptions import KazooException
+
+
+def client(hosts):
+    connection = KazooClient(hosts=hosts, timeout=10, randomize_hosts=False,
+                             connection_retry={"max_tries": -1, "delay": 0.05, "max_delay": 0.3})
+    connection.start(30)
+    return connection
+
+
+class Writer(threading.Thread):
+    """Creates /w/N one after another, whatever happens; knows which were acknowledged."""
+
+    def __init__(self, hosts, root="/w"):
+        super().__init__(daemon=True)
+        self.root = root
+        self.acknowledged = []
+        self.unknown = 0
+        self.done = threading.Event()
+        self.connection = client(hosts)
+        self.connection.ensure_path(root)
+
+    def run(self):
+        number = 0
+        while not self.done.is_set():
+            number += 1
+            try:
+                self.connection.create("%s/%d" % (self.root, number), b"%d" % number)
+                self.acknowledged.append(number)
+            except (KazooException, TimeoutError):
+                self.unknown += 1
+                time.sleep(0.05)
+
+    def finish(self):
+        self.done.set()
+        self.join(30)
+        self.connection.stop()
+        self.connection.close()
+
+
+def tree_of(port):
+    """{path: (data, zxids, version)} of all that users made."""
+    connection = client("127.0.0.1:%d" % port)
+    found = {}
+    try:
+        connection.sync("/")
+        paths = ["/"]
+        while paths:
+            path = paths.pop()
+            data, stat = connection.get(path)
+            if not path.startswith("/zookeeper"):
+                found[path] = (data, stat.czxid, stat.mzxid, stat.version, stat.ephemeralOwner)
+            paths += [path.rstrip("/") + "/" + child for child in connection.get_children(path)]
+    finally:
+        connection.stop()
+        connection.close()
+    return found
+
+
+def check_same(tap, cluster, name, acknowledged=(), root="/w", numbers=None):
+    """All members hold the same tree with all that was acknowledged in it."""
+    numbers = list(numbers or cluster.members)
+    trees = {}
+
+    def same():
+        for number in numbers:
+            trees[number] = tree_of(cluster.members[number].port)
+        return all(trees[number] == trees[numbers[0]] for number in numbers)
+
+    agree = wait_until(same, 15, 0.2) is not None
+    missing = {number: [n for n in acknowledged if "%s/%d" % (root, n) not in trees[number]]
+               for number in numbers}
+    tap.ok(agree, "%s: the members hold one tree" % name,
+           {number: len(tree) for number, tree in trees.items()})
+    tap.ok(not any(missing.values()), "%s: nothing acknowledged is missing (%d)" % (
+        name, len(acknowledged)), {number: lost[:5] for number, lost in missing.items()})
+
+
+def write_through_each(tap, cluster, name):
+    seen = []
+    for number, server in cluster.members.items():
+        connection = client("127.0.0.1:%d" % server.port)
+        path = "/through-%d-%d" % (number, int(time.monotonic() * 1000))
+        connection.create(path, b"x")
+        connection.set(path, b"y")
+        transaction = connection.transaction()
+        transaction.create(path + "/a")
+        transaction.check(path, 1)
+        seen.append((path, connection.get(path)[0], [str(r) for r in transaction.commit()]))
+        connection.stop()
+        connection.close()
+    connection = client(cluster.hosts())
+    connection.sync("/")
+    good = all(connection.exists(path) and data == b"y" for path, data, _ in seen)
+    connection.stop()
+    connection.close()
+    tap.ok(good, "%s: a write through each member" % name, seen)
+
+
+def settle(tap, cluster, name, numbers=None, seconds=20):
+    took = cluster.wait_serving(numbers, seconds)
+    tap.ok(cluster.leader() is not None, "%s: served after %.2f s, %s leads" % (
+        name, took, cluster.leader()))
+
+
+def kill_leader(tap, cluster, name, writer, gently=False):
+    """The leader ends under load: how long until a write succeeds again; then its return."""
+    leader = cluster.leader()
+    time.sleep(0.5)
+    before = len(writer.acknowledged)
+    began = time.monotonic()
+    status = cluster.members[leader].stop() if gently else cluster.members[leader].kill()
+    stopped = time.monotonic() - began
+    if gently:
+        tap.ok(status == 0 and stopped < 4, "%s: leader %s stops within %.2f s" % (
+            name, leader, stopped), status)
+    took = wait_until(lambda: len(writer.acknowledged) > before + 3, 20)
+    tap.ok(took is not None, "%s: leader %s %s, written again after %.2f s" % (
+        name, leader, "stopped" if gently else "killed", time.monotonic() - began))
+    cluster.launch(leader)
+    settle(tap, cluster, "%s: its return" % name)
+
+
+def ours(tap):
+    with Cluster({1: "moonkeeper", 2: "moonkeeper", 3: "moonkeeper"}) as cluster:
+        cluster.launch()
+        settle(tap, cluster, "ours")
+        write_through_each(tap, cluster, "ours")
+        writer = Writer(cluster.hosts())
+        writer.start()
+        for gently in (False, True, False, True):
+            kill_leader(tap, cluster, "ours", writer, gently)
+        writer.finish()
+        check_same(tap, cluster, "ours", writer.acknowledged)
+        for server in cluster.members.values():
+            server.kill()
+        cluster.launch()
+        settle(tap, cluster, "ours: all killed")
+        check_same(tap, cluster, "ours: all killed", writer.acknowledged)
+
+
+def mixed(tap):
+    with Cluster({1: "apache", 2: "apache", 3: "moonkeeper"}) as cluster:
+        cluster.launch(1, 2)
+        settle(tap, cluster, "mixed", (1, 2))
+        writer = Writer(cluster.hosts((1, 2)))
+        writer.start()
+        time.sleep(1)
+        cluster.launch(3)
+        settle(tap, cluster, "mixed: ours joins")
+        follower = next(number for number in cluster.followers() if number != 3)
+        before = len(writer.acknowledged)
+        cluster.members[follower].kill()
+        tap.ok(wait_until(lambda: len(writer.acknowledged) > before + 20, 20) is not None,
+               "mixed: ours and an Apache leader are a quorum")
+        cluster.launch(follower)
+        settle(tap, cluster, "mixed: the other Apache returns")
+        write_through_each(tap, cluster, "mixed")
+        cluster.members[cluster.leader()].kill()
+        wait_until(lambda: cluster.leader() is not None, 20)
+        tap.note("after the Apache leader was killed %s leads" % cluster.leader())
+        for number, server in cluster.members.items():
+            if not server.alive():
+                cluster.launch(number)
+        settle(tap, cluster, "mixed: all are there again")
+        writer.finish()
+        check_same(tap, cluster, "mixed", writer.acknowledged)
+
+
+def takeover(tap):
+    with Cluster({1: "apache", 2: "apache", 3: "apache"}) as cluster:
+        cluster.launch()
+        settle(tap, cluster, "takeover: Apache alone")
+        writer = Writer(cluster.hosts())
+        writer.start()
+        for number in (1, 2, 3):
+            cluster.replace(number, "moonkeeper")
+            cluster.launch(number)
+            settle(tap, cluster, "takeover: %d is ours" % number, seconds=30)
+            write_through_each(tap, cluster, "takeover: %d is ours" % number)
+        cluster.replace(2, "apache")
+        cluster.launch(2)
+        settle(tap, cluster, "takeover: 2 goes back to Apache", seconds=30)
+        write_through_each(tap, cluster, "takeover: 2 goes back")
+        writer.finish()
+        check_same(tap, cluster, "takeover", writer.acknowledged)
+
+
+def observer(tap):
+    kinds = {1: "moonkeeper", 2: "moonkeeper", 3: "moonkeeper", 4: "moonkeeper"}
+    with Cluster(kinds, observers=(4,)) as cluster:
+        cluster.launch()
+        settle(tap, cluster, "observer")
+        tap.ok(cluster.mode(4) == "observer", "observer: 4 observes", cluster.mode(4))
+        write_through_each(tap, cluster, "observer")
+        cluster.members[4].kill()
+        writer = Writer(cluster.hosts((1, 2, 3)))
+        writer.start()
+        time.sleep(1)
+        cluster.launch(4)
+        settle(tap, cluster, "observer: it returns")
+        writer.finish()
+        check_same(tap, cluster, "observer", writer.acknowledged)
+
+
+SCENES = {"ours": ours, "mixed": mixed, "takeover": takeover, "observer": observer}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", action="append", choices=sorted(SCENES))
+    parser.add_argument("--server", default="moonkeeper")
+    options = parser.parse_args()
+    tap = harness.Tap()
+    for name in options.only or SCENES:
+        needs = ("moonkeeper", "apache") if name in ("mixed", "takeover") else ("moonkeeper",)
+        reason = next(filter(None, map(harness.missing, needs)), None)
+        if reason:
+            tap.skip(name, reason)
+            continue
+        try:
+            SCENES[name](tap)
+        except (RuntimeError, KazooException, StopIteration, TimeoutError, OSError) as error:
+            tap.ok(False, "%s: %s" % (name, type(error).__name__), error)
+    return tap.done()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
