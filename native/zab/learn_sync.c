@@ -103,6 +103,9 @@ static void snapshot(struct zab *zab, int64_t zxid)
                    (unsigned long long)zxid, (unsigned long long)zab->committed);
         return;
     }
+    ZAB_TRACE(zab, MK_LEVEL_INFO,
+              "the leader sends its tree at 0x%llx, in place of what is here (to 0x%llx)",
+              (unsigned long long)zxid, (unsigned long long)zab_last_logged(zab));
     learn->sync_zxid = zxid;
     learn->dirty = true;
     learn->starved = -1;

@@ -8,155 +8,10 @@ the leader by kill -9, and elect another. Mixed: two Apache servers, one zab_nod
 as observer; it follows, its acknowledgements commit, it is elected and Apache follows it, logs what
 it proposes and starts again on that.
 """
-import argparse
-import os
-import re
 import sys
-import tempfile
-import threading
 import time
 
-from kazoo.client import KazooClient
-
-import harness
-
-TICK_MS = 500
-
-
-class Node:
-    """One zab_node, and the lines that it said."""
-
-    def __init__(self, program, server_id, servers):
-        self.id = server_id
-        handle, self.log_path = tempfile.mkstemp(prefix="zab_node-%d-" % server_id)
-        self.command = [program, str(server_id), "tick=%d" % TICK_MS] + servers
-        os.close(handle)
-        self.process = None
-
-    def start(self):
-        self.lines = []
-        self.changed = threading.Condition()
-        with open(self.log_path, "ab") as log:
-            self.process = harness.start_process(
-                self.command, stdin=harness.subprocess.PIPE, stdout=harness.subprocess.PIPE,
-                stderr=log, text=True, bufsize=1)
-        threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True).start()
-        return self
-
-    def _read(self, stream):
-        for line in stream:
-            with self.changed:
-                self.lines.append((time.monotonic(), line.rstrip("\n")))
-                self.changed.notify_all()
-
-    def say(self, line):
-        self.process.stdin.write(line + "\n")
-
-    def mark(self):
-        with self.changed:
-            return len(self.lines)
-
-    def wait(self, pattern, seconds=15, since=0):
-        """The first line from `since` on that matches: (moment, match)."""
-        limit = time.monotonic() + seconds
-        with self.changed:
-            while True:
-                for moment, line in self.lines[since:]:
-                    match = re.search(pattern, line)
-                    if match:
-                        return moment, match
-                if not self.changed.wait(max(0, limit - time.monotonic())) \
-                        and time.monotonic() >= limit:
-                    raise AssertionError("server %d did not say '%s'; its last lines:\n%s\n%s" % (
-                        self.id, pattern, "\n".join(text for _, text in self.lines[-12:]),
-                        self.log_tail()))
-
-    def status(self):
-        since = self.mark()
-        self.say("status")
-        _, match = self.wait(r"^status (.*)", since=since)
-        words = match.group(1).split()
-        return dict(zip(words[::2], words[1::2]))
-
-    def log_tail(self, lines=25):
-        with open(self.log_path, errors="replace") as log:
-            return "".join(log.readlines()[-lines:])
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self):
-        if self.process and self.process.poll() is None:
-            self.process.stdin.close()
-            try:
-                return self.process.wait(10)
-            except harness.subprocess.TimeoutExpired:
-                self.kill()
-        return self.process.returncode if self.process else 0
-
-    def remove(self):
-        status = self.stop()
-        os.unlink(self.log_path)
-        return status
-
-
-class Member(harness.Apache):
-    """An Apache server of the ensemble."""
-
-    def __init__(self, server_id, servers):
-        super().__init__(dict({"tickTime": TICK_MS, "initLimit": 20, "syncLimit": 10},
-                              **dict(line.split("=", 1) for line in servers)))
-        self.TUNING = [word.replace("=warn", "=info") for word in self.TUNING]
-        with open(os.path.join(self.data_dir, "myid"), "w") as myid:
-            myid.write("%d\n" % server_id)
-        self.id = server_id
-
-    def launch(self):
-        with open(self.log_path, "ab") as log:
-            self.process = harness.start_process(
-                self.command(self.write_config()), stdout=log, stderr=harness.subprocess.STDOUT,
-                stdin=harness.subprocess.DEVNULL, cwd=self.work_dir)
-
-    def wait_mode(self, mode, seconds=30):
-        limit = time.monotonic() + seconds
-        seen = ""
-        while time.monotonic() < limit:
-            assert self.alive(), "Apache %d ended\n%s" % (self.id, self.log_tail())
-            try:
-                seen = harness.four_letter_word(self.port, "srvr", 2)
-            except OSError as error:
-                seen = str(error)
-            if "Mode: " + mode in seen:
-                return seen
-            time.sleep(0.05)
-        raise AssertionError("Apache %d is no %s: %s\n%s" % (self.id, mode, seen, self.log_tail()))
-
-    def zxid(self):
-        return int(re.search(r"Zxid: 0x([0-9a-f]+)",
-                             harness.four_letter_word(self.port, "srvr")).group(1), 16)
-
-
-def server_lines(count, observers=()):
-    return ["server.%d=127.0.0.1:%d:%d%s" % (
-        number, harness.free_port(), harness.free_port(),
-        ":observer" if number in observers else ":participant") for number in range(1, count + 1)]
-
-
-def connect(member, timeout=20):
-    client = KazooClient("127.0.0.1:%d" % member.port, timeout=10)
-    client.start(timeout)
-    return client
-
-
-def until(condition, seconds=15):
-    limit = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() >= limit:
-            return False
-        time.sleep(0.02)
-    return True
-
+from members import Member, Node, connect, main, server_lines, until
 
 def alone(tap, program):
     nodes = [Node(program, number, lines) for lines in [server_lines(3)] for number in (1, 2, 3)]
@@ -283,11 +138,8 @@ def mixed(tap, program):
     one.launch()
     two.launch()
     voter.wait(r"^serving epoch", since=since + 1, seconds=30)
-    for member in (one, two):
-        limit = time.monotonic() + 30
-        while "Mode:" not in harness.four_letter_word(member.port, "srvr"):
-            assert time.monotonic() < limit, member.log_tail()
-            time.sleep(0.1)
+    one.wait_serving()
+    two.wait_serving()
     client = connect(one)
     tap.ok(client.get("/led")[0] == b"2" and client.exists("/led/m1"),
            "Apache starts again on what it logged of us")
@@ -306,29 +158,5 @@ def mixed(tap, program):
     tap.ok(statuses == [0, 0], "both end cleanly", statuses)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", default=os.environ.get("INTEROP_BUILD",
-                                                          os.path.join(harness.ROOT, "build")))
-    parser.add_argument("--only", choices=("alone", "mixed"))
-    options = parser.parse_args()
-    program = os.path.join(options.build, "interop", "zab_node")
-    tap = harness.Tap()
-    for name, run in (("alone", alone), ("mixed", mixed)):
-        if options.only and options.only != name:
-            continue
-        if not os.access(program, os.X_OK):
-            tap.skip(name, "%s is not built" % program)
-            continue
-        if name == "mixed" and harness.missing("apache"):
-            tap.skip("among Apache servers", harness.missing("apache"))
-            continue
-        try:
-            run(tap, program)
-        except AssertionError as error:
-            tap.ok(False, "%s ran to its end" % name, error)
-    return tap.done()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, (("alone", False, alone), ("mixed", True, mixed))))
