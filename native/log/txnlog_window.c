@@ -8,6 +8,7 @@
 #include "wire/errors.gen.h"
 
 #define WINDOW_BYTES (1u << 20)
+#define WINDOW_ALIGNMENT ((uint64_t)4096) /* lets a store read past the page cache */
 /* Work that the search for an entry may spend on checksums of what only looks like one. */
 #define SEARCH_SUM_BYTES_MAX (256u << 20)
 /* Memory is copied, and read by devices, in steps that are multiples of this. */
@@ -23,22 +24,25 @@ int txnlog_window(struct txnlog_file *file, uint64_t offset, size_t size, const 
         *bytes = file->window + (offset - file->window_at);
         return 0;
     }
-    size_t want = (size_t)MK_MIN((uint64_t)MK_MAX(size, WINDOW_BYTES), file->size - offset);
+    uint64_t start = offset & ~(WINDOW_ALIGNMENT - 1);
+    uint64_t end = MK_MIN(MK_MAX(offset + size, start + WINDOW_BYTES), file->size);
+    size_t want = (size_t)((end - start + WINDOW_ALIGNMENT - 1) & ~(WINDOW_ALIGNMENT - 1));
     if (want > file->window_capacity) {
         mk_free(file->window);
         file->window_capacity = want;
-        file->window = mk_alloc(want);
+        file->window = mk_alloc_aligned(WINDOW_ALIGNMENT, want);
     }
     file->window_size = 0;
-    int64_t got = store_read(file->file, offset, file->window, want, error);
+    int64_t got = store_read(file->file, start, file->window, want, error);
     if (got < 0)
         return (int)got;
-    if ((size_t)got < size)
+    got = MK_MIN(got, (int64_t)(file->size - start)); /* not what came behind since */
+    if (start + (uint64_t)got < offset + size)
         return log_error_set(error, MK_ERR_IO, "%s/%s became shorter while it was read",
                              file->file->store->path, file->name.name);
-    file->window_at = offset;
+    file->window_at = start;
     file->window_size = (size_t)got;
-    *bytes = file->window;
+    *bytes = file->window + (offset - start);
     return 0;
 }
 

@@ -319,10 +319,7 @@ static int open_log(struct server *server, const struct txnlog_tail *tail, struc
         mk_trace(server->trace, MK_LEVEL_WARN, "log",
                  "replies do not wait for the disk (force_sync is off): a power cut loses "
                  "acknowledged writes");
-    } else if (server->options.log_direct) {
-        store_posix_direct(store);
-    }
-    if (server->options.force_sync && options.preallocate_bytes > 0) {
+    } else if (options.preallocate_bytes > 0) {
         store = server->log_ahead = store_ahead_new(server->log_store);
     }
     return txnlog_open(store, &options, tail, &server->log, cause);
@@ -341,6 +338,8 @@ int storage_open(struct server *server, struct server_error *error)
     }
     struct log_recover_result result;
     int code = open_stores(server, &cause);
+    if (code == 0 && server->options.log_direct && server->options.force_sync)
+        store_posix_direct(server->log_store);
     if (code == 0)
         code = recover(server, &result, &cause);
     if (code == 0)

@@ -143,23 +143,48 @@ static bool set_direct(struct posix_file *self, bool direct)
     return true;
 }
 
+/* O_DIRECT for whole blocks in aligned memory, if the store is for that. */
+static bool set_way(struct posix_file *self, uint64_t offset, const void *data, size_t size)
+{
+    bool blocks = self->file.store->block_bytes > 0 && !self->direct_refused &&
+                  ((offset | size | (uintptr_t)data) & (BLOCK_BYTES - 1)) == 0;
+    if (blocks && set_direct(self, true))
+        return true;
+    self->direct_refused |= blocks; /* it is buffered then */
+    return set_direct(self, false);
+}
+
+/* The file system has other ideas of alignment, from the start or behind a short call: true if the
+ * call may be tried again, through the page cache. */
+static bool refuse_direct(struct posix_file *self, int system_error)
+{
+    if (!self->direct || system_error != EINVAL)
+        return false;
+    self->direct_refused = true;
+    return set_direct(self, false);
+}
+
 static int64_t posix_read(struct store_file *file, uint64_t offset, void *data, size_t size,
                           struct log_error *error)
 {
     struct posix_file *self = posix_file_of(file);
     size_t done = 0;
-    if (!set_direct(self, false))
+    if (!set_way(self, offset, data, size))
         return posix_fail_file(error, "read", self, errno);
     while (done < size) {
         size_t part = MK_MIN(size - done, CALL_BYTES_MAX);
         ssize_t got = pread(self->descriptor, (char *)data + done, part, (off_t)(offset + done));
         if (got < 0 && errno == EINTR)
             continue;
+        if (got < 0 && refuse_direct(self, errno))
+            continue;
         if (got < 0)
             return posix_fail_file(error, "read", self, errno);
         if (got == 0)
             break;
         done += (size_t)got;
+        if (done % BLOCK_BYTES && !set_direct(self, false)) /* the end of the file, most likely */
+            return posix_fail_file(error, "read", self, errno);
     }
     return (int64_t)done;
 }
@@ -174,12 +199,8 @@ static int write_all(struct posix_file *self, uint64_t offset, const void *data,
             pwrite(self->descriptor, (const char *)data + done, part, (off_t)(offset + done));
         if (put < 0 && errno == EINTR)
             continue;
-        /* Refused for its alignment, at the beginning or behind a short write. */
-        if (put < 0 && errno == EINVAL && self->direct) {
-            self->direct_refused = true;
-            if (set_direct(self, false))
-                continue;
-        }
+        if (put < 0 && refuse_direct(self, errno))
+            continue;
         if (put <= 0)
             return posix_fail_file(error, "write", self, put < 0 ? errno : EIO);
         done += (size_t)put;
@@ -201,8 +222,8 @@ static int posix_write_blocks(struct store_file *file, uint64_t offset, const vo
 {
     struct posix_file *self = posix_file_of(file);
     MK_ASSERT(((offset | size | (uintptr_t)data) & (BLOCK_BYTES - 1)) == 0);
-    if (!self->direct_refused && !set_direct(self, true))
-        self->direct_refused = true; /* it is buffered then */
+    if (!set_way(self, offset, data, size))
+        return posix_fail_file(error, "write", self, errno);
     return write_all(self, offset, data, size, error);
 }
 

@@ -9,7 +9,8 @@
 /* Opens the directory; `create` makes it (and its parents) and syncs them. */
 int store_posix_open(const char *path, bool create, struct store **store, struct log_error *error);
 /* From now on whole blocks and zeros go to the device past the page cache (O_DIRECT), where the
- * file system lets them: for files that are written once and hardly ever read. */
+ * file system lets them, and so do reads of whole blocks into aligned memory: for files that are
+ * written once and hardly ever read. */
 void store_posix_direct(struct store *store);
 /* Releases the lock too. All files must be closed. `store` may be NULL. */
 void store_posix_free(struct store *store);

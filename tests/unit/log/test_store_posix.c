@@ -106,6 +106,17 @@ static void test_blocks(void **state)
                                                                    : 0;
         assert_int_equal(byte, wanted);
     }
+    /* Reading whole blocks, also over the end of the file, which is none of a block. */
+    assert_int_equal(store_read(file, 4 * (uint64_t)block, data, 2 * (size_t)block, &error),
+                     2 * (size_t)block);
+    assert_int_equal(data[0], 'x');
+    assert_int_equal(data[block], 0);
+    uint64_t last = 1000006 / block * block;
+    assert_int_equal(store_write(file, last, "end", 3, &error), 0);
+    assert_int_equal(store_read(file, last, data, 2 * (size_t)block, &error), 1000006 - last);
+    assert_memory_equal(data, "end", 4);
+    assert_int_equal(store_read(file, last + block, data, block, &error), 0);
+    memset(data, 'x', 4 * (size_t)block);
     /* A file system that refuses: the same bytes through the page cache. */
     posix_file_of(file)->direct_refused = true;
     assert_int_equal(store_write_blocks(file, 0, data, block, &error), 0);
