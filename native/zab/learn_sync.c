@@ -62,6 +62,7 @@ static void truncate(struct zab *zab, int64_t zxid)
     prepare_epoch(zab);
     learn->committed = zxid;
     learn->sync_zxid = zxid;
+    learn->dirty = zab->apply_to > zxid && !ZAB_MUTANT(10);
     learn->ticket = disk_truncate(zab, zxid);
     learn->phase = LEARNER_TRUNCATING;
 }
@@ -70,7 +71,7 @@ static void truncated(struct zab *zab)
 {
     if (zab->reloading)
         return;
-    if (zab->apply_to > zab->learn.sync_zxid && !ZAB_MUTANT(10))
+    if (zab->learn.dirty) /* memory has what was cut off */
         reload(zab);
     else
         begin_history(zab);
@@ -81,6 +82,7 @@ void learn_reloaded(struct zab *zab, int64_t zxid)
     struct learnership *learn = &zab->learn;
     if (learn->phase != LEARNER_TRUNCATING)
         return;
+    learn->dirty = false;
     if (zxid > learn->sync_zxid) {
         look_again(zab, "the log could not be cut at 0x%llx", (unsigned long long)learn->sync_zxid);
         return;
