@@ -31,8 +31,8 @@ run: build
 # sanitizers for unit tests, simulator and replayed fuzz corpora.
 test-build: deps
 	@cmake -S . -B $(BUILD) -G Ninja -DCMAKE_BUILD_TYPE=Release -DMK_TESTS=ON > /dev/null
-	@cmake --build $(BUILD) -j $(JOBS) --target moonkeeper moonkeeper-sim bench_load \
-	  bench_nothing test_c_client -- --quiet
+	@cmake --build $(BUILD) -j $(JOBS) --target moonkeeper moonkeeper-sim zab_sim \
+	  zab_sim_mutants bench_load bench_nothing test_c_client -- --quiet
 	@cmake -S . -B $(SANITIZE_BUILD) -G Ninja -DCMAKE_BUILD_TYPE=Debug -DMK_SANITIZE=ON > /dev/null
 	@cmake --build $(SANITIZE_BUILD) -j $(JOBS) -- --quiet
 
@@ -42,6 +42,7 @@ test: test-build
 SEEDS ?= 1000
 simulate: test-build
 	@$(BUILD)/sim/moonkeeper-sim --seeds $(SEEDS)
+	@$(BUILD)/sim/zab_sim --seeds $(SEEDS)
 
 bench: test-build
 	@/usr/bin/python3 tests/bench/bench.py --build $(BUILD) $(ARGS)
