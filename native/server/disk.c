@@ -7,7 +7,7 @@
  * A failed write or sync is never retried (the kernel may have dropped the dirty pages and
  * would call a second fsync a success): the thread says which file and why and ends the
  * process, so nothing of the batch is ever acknowledged. */
-#include "server/disk.h"
+#include "server/disk_int.h"
 
 #include "base/mem.h"
 #include "server/store_ahead.h"
@@ -32,47 +32,22 @@
 #define USUAL_WEIGHT 16      /* of the past in the usual time */
 #define ENTRY_EXTRA_BYTES 96 /* more than what the log adds to an entry */
 
-struct entry_list {
-    struct replica_log_entry *items;
-    size_t count, capacity;
-};
-
-struct disk {
-    struct server *server;
-    struct txnlog *log;
-    uv_thread_t thread;
-    uv_mutex_t mutex;
-    uv_cond_t wake;
-    uv_async_t async;
-    /* Under the mutex. */
-    struct entry_list gathering;
-    int64_t durable_zxid;
-    bool stop, sleeping;
-    bool idle_work; /* txnlog_idle has something to do */
-    struct disk_figures figures;
-    uint64_t usual_ns;   /* what a sync takes of late */
-    uint64_t slow_at_ns; /* when one was slow */
-    uint64_t written_at_ns;
-    /* The thread's. */
-    struct entry_list writing;
-    uint64_t ahead_bytes; /* size of the next prepared file */
-    uint64_t rolled_at_ns;
-    /* The loop's. */
-    int64_t told_zxid;
-    bool running; /* there is a thread to join */
-};
-
-_Noreturn static void disk_failed(struct disk *disk, const struct log_error *error)
+void disk_failed(const struct disk *disk, const char *what, const struct log_error *error)
 {
     mk_trace(disk->server->trace, MK_LEVEL_ERROR, "log",
-             "the transaction log cannot be written: %s; the process ends now, nothing of the "
-             "last batch was acknowledged; restart it when the disk is in order",
-             error->text);
+             "%s: %s; the process ends now, nothing of it was acknowledged; restart it when the "
+             "disk is in order",
+             what, error->text);
     _exit(EXIT_LOG_FAILED);
 }
 
-/* With the mutex held. */
-static void count_sync(struct disk *disk, uint64_t elapsed_ns, size_t entries)
+/* Of the log, as a rule. */
+_Noreturn static void write_failed(const struct disk *disk, const struct log_error *error)
+{
+    disk_failed(disk, "the transaction log cannot be written", error);
+}
+
+void disk_count_sync(struct disk *disk, uint64_t elapsed_ns, size_t entries)
 {
     disk->written_at_ns = uv_hrtime();
     mk_histogram_add(&disk->figures.sync_us, elapsed_ns / 1000);
@@ -104,7 +79,7 @@ static void roll(struct disk *disk, bool full)
     disk->ahead_bytes = MK_MAX(MK_MIN(disk->ahead_bytes, AHEAD_BYTES_MAX), AHEAD_BYTES_MIN);
     disk->rolled_at_ns = now_ns;
     if (txnlog_roll(disk->log, &error) != 0)
-        disk_failed(disk, &error);
+        write_failed(disk, &error);
 }
 
 /* Rather goes on in a prepared file than waits for the growth of this one. */
@@ -136,9 +111,7 @@ static bool wants_roll_within(const struct disk *disk, const struct replica_log_
     return false;
 }
 
-/* Returns the time that the write and the sync took, in ns. */
-static uint64_t write_batch(struct disk *disk, const struct replica_log_entry *entries,
-                            size_t count)
+uint64_t disk_write_batch(struct disk *disk, const struct replica_log_entry *entries, size_t count)
 {
     struct log_error error;
     if (is_full(disk, entries, count))
@@ -148,11 +121,11 @@ static uint64_t write_batch(struct disk *disk, const struct replica_log_entry *e
             roll(disk, false);
         if (txnlog_append(disk->log, entries[i].zxid, entries[i].data, entries[i].length, &error) !=
             0)
-            disk_failed(disk, &error);
+            write_failed(disk, &error);
     }
     uint64_t started_ns = uv_hrtime();
     if (txnlog_flush(disk->log, &error) != 0)
-        disk_failed(disk, &error);
+        write_failed(disk, &error);
     uint64_t elapsed_ns = uv_hrtime() - started_ns;
     warn_if_slow(disk, elapsed_ns, count);
     if (disk->server->log_ahead && txnlog_file_bytes(disk->log) >= AHEAD_FROM_BYTES)
@@ -174,7 +147,7 @@ static void wait_for_work(struct disk *disk)
         uv_mutex_unlock(&disk->mutex);
         struct log_error error;
         if (txnlog_idle(disk->log, &disk->idle_work, &error) != 0)
-            disk_failed(disk, &error);
+            write_failed(disk, &error);
         uv_mutex_lock(&disk->mutex);
     }
     disk->sleeping = false;
@@ -187,6 +160,10 @@ static void run(void *argument)
     uv_mutex_lock(&disk->mutex);
     for (;;) {
         if (disk->gathering.count == 0) {
+            if (disk_steps_wait(disk)) {
+                disk_steps_perform(disk);
+                continue;
+            }
             if (disk->stop)
                 break;
             wait_for_work(disk);
@@ -197,36 +174,42 @@ static void run(void *argument)
         disk->gathering.count = 0;
         disk->writing = taken;
         uv_mutex_unlock(&disk->mutex);
-        uint64_t elapsed_ns = write_batch(disk, taken.items, taken.count);
+        uint64_t elapsed_ns = disk_write_batch(disk, taken.items, taken.count);
         uv_mutex_lock(&disk->mutex);
-        count_sync(disk, elapsed_ns, disk->writing.count);
+        disk_count_sync(disk, elapsed_ns, disk->writing.count);
         disk->durable_zxid = disk->writing.items[disk->writing.count - 1].zxid;
         uv_mutex_unlock(&disk->mutex);
         uv_async_send(&disk->async);
         uv_mutex_lock(&disk->mutex);
     }
     uv_mutex_unlock(&disk->mutex);
+    disk_snapshot_drop(disk);
     struct log_error error;
     if (txnlog_close(disk->log, &error) != 0)
-        disk_failed(disk, &error);
+        write_failed(disk, &error);
 }
 
-/* On the loop: tells the replica how far the log is durable. */
-static void tell_durable(struct disk *disk)
-{
-    uv_mutex_lock(&disk->mutex);
-    int64_t durable_zxid = disk->durable_zxid;
-    uv_mutex_unlock(&disk->mutex);
-    if (durable_zxid <= disk->told_zxid)
-        return;
-    disk->told_zxid = durable_zxid;
-    struct replica_event event = {.type = REPLICA_DURABLE, .zxid = durable_zxid};
-    server_feed(disk->server, &event);
-}
-
+/* On the loop: tells the replica how far the log is durable, and zab which steps are done. */
 static void on_durable(uv_async_t *async)
 {
-    tell_durable(async->data);
+    struct disk *disk = async->data;
+    uv_mutex_lock(&disk->mutex);
+    int64_t durable_zxid = disk->durable_zxid;
+    uint64_t ticket = disk->done_ticket;
+    bool drained = disk->received.drained;
+    disk->received.drained = false;
+    uv_mutex_unlock(&disk->mutex);
+    if (durable_zxid > disk->told_zxid) {
+        disk->told_zxid = durable_zxid;
+        struct replica_event event = {.type = REPLICA_DURABLE, .zxid = durable_zxid};
+        server_feed(disk->server, &event);
+    }
+    if (ticket > disk->told_ticket) {
+        disk->told_ticket = ticket;
+        disk->listener.ticket_done(disk->listener.context, ticket);
+    }
+    if (drained)
+        disk->listener.snapshot_drained(disk->listener.context);
 }
 
 int disk_new(struct server *server, struct txnlog *log, struct disk **result)
@@ -255,6 +238,19 @@ int disk_new(struct server *server, struct txnlog *log, struct disk **result)
     return error;
 }
 
+void disk_unlock_and_wake(struct disk *disk)
+{
+    bool wake = disk->sleeping;
+    uv_mutex_unlock(&disk->mutex);
+    if (wake)
+        uv_cond_signal(&disk->wake);
+}
+
+void disk_listen(struct disk *disk, const struct disk_listener *listener)
+{
+    disk->listener = *listener;
+}
+
 void disk_submit(struct disk *disk, const struct replica_log_entry *entries, size_t count)
 {
     if (count == 0)
@@ -267,10 +263,7 @@ void disk_submit(struct disk *disk, const struct replica_log_entry *entries, siz
     }
     memcpy(list->items + list->count, entries, count * sizeof *entries);
     list->count += count;
-    bool wake = disk->sleeping;
-    uv_mutex_unlock(&disk->mutex);
-    if (wake)
-        uv_cond_signal(&disk->wake);
+    disk_unlock_and_wake(disk);
 }
 
 bool disk_write_here(struct disk *disk, const struct replica_log_entry *entries, size_t count)
@@ -282,7 +275,7 @@ bool disk_write_here(struct disk *disk, const struct replica_log_entry *entries,
         disk->usual_ns < HERE_USUAL_NS && uv_hrtime() - disk->slow_at_ns > HERE_AVOID_NS &&
         !is_full(disk, entries, count) && !wants_roll_within(disk, entries, count)) {
         bool sleeps_for_long = !disk->idle_work;
-        count_sync(disk, write_batch(disk, entries, count), count);
+        disk_count_sync(disk, disk_write_batch(disk, entries, count), count);
         if (sleeps_for_long)
             uv_cond_signal(&disk->wake); /* there are chores again, once the writes pause */
         disk->durable_zxid = disk->told_zxid = entries[count - 1].zxid;
@@ -324,6 +317,7 @@ void disk_free(struct disk *disk)
     txnlog_free(disk->log);
     mk_free(disk->gathering.items);
     mk_free(disk->writing.items);
+    disk_steps_fini(disk);
     mk_free(disk);
 }
 

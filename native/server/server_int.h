@@ -5,7 +5,7 @@
 #ifndef SERVER_SERVER_INT_H
 #define SERVER_SERVER_INT_H
 
-#include "log/store.h"
+#include "log/txnlog.h"
 #include "server/server.h"
 
 enum server_state {
@@ -87,6 +87,9 @@ void server_options_fini(struct server_options *options);
 /* Opens and locks the stores, restores the replica, opens the log. Just an empty tree in
  * memory-only mode. */
 int storage_open(struct server *server, struct server_error *error);
+/* The log behind `tail`: at start, and by the log thread after the history was changed. */
+int storage_open_log(struct server *server, const struct txnlog_tail *tail, struct txnlog **log,
+                     struct log_error *error);
 /* After START: the snapshot of a fresh directory, written before anyone is served. */
 int storage_first_snapshot(struct server *server, struct server_error *error);
 /* Starts the log thread and the snapshot worker. */

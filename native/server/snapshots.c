@@ -28,17 +28,18 @@ struct snapshots {
     struct server *server;
     uv_thread_t thread;
     uv_mutex_t mutex;
-    uv_cond_t wake;
+    uv_cond_t wake, still;
     uv_async_t async;
     bool running; /* the loop's: there is a thread to join */
     /* Under the mutex. */
     struct job *first, *last;
     bool stop;
+    bool held, busy;  /* no job may be begun; one is being performed */
     bool next_wanted; /* to be told: REPLICA_SNAPSHOT_NEXT */
     bool done;        /* to be told: REPLICA_SNAPSHOT_DONE with done_error */
     int done_error;
     struct snapshots_figures figures;
-    /* The thread's. */
+    /* The thread's, or of whoever holds it while it is not busy. */
     struct store *paced; /* in front of the snapshot store */
     struct snapfile_writer *writer;
     int64_t zxid;
@@ -46,11 +47,11 @@ struct snapshots {
     bool given_up; /* the rest of this snapshot's jobs is dropped */
 };
 
-static bool is_stopping(void *context)
+static bool is_waited_for(void *context)
 {
     struct snapshots *snapshots = context;
     uv_mutex_lock(&snapshots->mutex);
-    bool stop = snapshots->stop;
+    bool stop = snapshots->stop || snapshots->held;
     uv_mutex_unlock(&snapshots->mutex);
     return stop;
 }
@@ -82,7 +83,8 @@ static void post_done(struct snapshots *snapshots, int error)
 
 static void give_up(struct snapshots *snapshots, const struct log_error *error)
 {
-    mk_trace(snapshots->server->trace, MK_LEVEL_ERROR, "snapshot",
+    mk_trace(snapshots->server->trace,
+             error->code == MK_ERR_CANCELLED ? MK_LEVEL_INFO : MK_LEVEL_ERROR, "snapshot",
              "snapshot %llx was given up: %s; the log is kept, the next snapshot will try again",
              (unsigned long long)snapshots->zxid, error->text);
     snapfile_abort(snapshots->writer);
@@ -168,15 +170,18 @@ static void run(void *argument)
     uv_mutex_lock(&snapshots->mutex);
     while (!snapshots->stop) {
         struct job *job = snapshots->first;
-        if (!job) {
+        if (!job || snapshots->held) {
             uv_cond_wait(&snapshots->wake, &snapshots->mutex);
             continue;
         }
         snapshots->first = job->next;
+        snapshots->busy = true;
         uv_mutex_unlock(&snapshots->mutex);
         perform(snapshots, job);
         job_free(job);
         uv_mutex_lock(&snapshots->mutex);
+        snapshots->busy = false;
+        uv_cond_signal(&snapshots->still);
     }
     uv_mutex_unlock(&snapshots->mutex);
     snapfile_abort(snapshots->writer);
@@ -214,10 +219,11 @@ int snapshots_new(struct server *server, struct snapshots **result)
     snapshots->async.data = snapshots;
     MK_ASSERT(uv_mutex_init(&snapshots->mutex) == 0);
     MK_ASSERT(uv_cond_init(&snapshots->wake) == 0);
+    MK_ASSERT(uv_cond_init(&snapshots->still) == 0);
     struct store_filter_options pace = {
         .write_out = true,
         .bytes_per_second = server->options.snapshot_bytes_per_second,
-        .hurry = is_stopping,
+        .hurry = is_waited_for,
         .context = snapshots,
     };
     snapshots->paced = store_filter_new(server->snapshot_store, &pace);
@@ -263,6 +269,48 @@ void snapshots_submit(struct snapshots *snapshots, struct replica_update *update
     uv_cond_signal(&snapshots->wake);
 }
 
+/* With the mutex held. True if the beginning of a snapshot was among them. */
+static bool drop_jobs(struct snapshots *snapshots)
+{
+    bool began = false;
+    while (snapshots->first) {
+        struct job *job = snapshots->first;
+        snapshots->first = job->next;
+        if (job->begin) {
+            began = true;
+            snapshots->zxid = job->zxid;
+        }
+        job_free(job);
+    }
+    return began;
+}
+
+void snapshots_hold(struct snapshots *snapshots)
+{
+    if (!snapshots)
+        return;
+    uv_mutex_lock(&snapshots->mutex);
+    snapshots->held = true;
+    while (snapshots->busy)
+        uv_cond_wait(&snapshots->still, &snapshots->mutex);
+    bool unfinished = drop_jobs(snapshots) || snapshots->writer;
+    uv_mutex_unlock(&snapshots->mutex);
+    struct log_error error = {.code = MK_ERR_CANCELLED,
+                              .text = "what it was to hold is being replaced by the leader's"};
+    if (unfinished)
+        give_up(snapshots, &error);
+}
+
+void snapshots_release(struct snapshots *snapshots)
+{
+    if (!snapshots)
+        return;
+    uv_mutex_lock(&snapshots->mutex);
+    snapshots->held = false;
+    uv_mutex_unlock(&snapshots->mutex);
+    uv_cond_signal(&snapshots->wake);
+}
+
 void snapshots_stop(struct snapshots *snapshots)
 {
     if (!snapshots->running)
@@ -290,12 +338,9 @@ void snapshots_free(struct snapshots *snapshots)
 {
     if (!snapshots)
         return;
-    while (snapshots->first) {
-        struct job *job = snapshots->first;
-        snapshots->first = job->next;
-        job_free(job);
-    }
+    drop_jobs(snapshots);
     uv_cond_destroy(&snapshots->wake);
+    uv_cond_destroy(&snapshots->still);
     uv_mutex_destroy(&snapshots->mutex);
     store_filter_free(snapshots->paced);
     mk_free(snapshots);

@@ -22,6 +22,10 @@ void snapshots_submit(struct snapshots *snapshots, struct replica_update *update
 /* What stands behind the body of the snapshot that this update finishes. */
 struct snapfile_seal snapshots_seal(const struct server *server,
                                     const struct replica_update *update);
+/* For the log thread, while it changes the directory's history: waits until the worker stands still
+ * and keeps it so; a snapshot that is not finished is given up. `snapshots` may be NULL. */
+void snapshots_hold(struct snapshots *snapshots);
+void snapshots_release(struct snapshots *snapshots);
 /* A snapshot that is not finished is given up; ends the thread. */
 void snapshots_stop(struct snapshots *snapshots);
 void snapshots_close(struct snapshots *snapshots);

@@ -305,24 +305,32 @@ static int recover(struct server *server, struct log_recover_result *result,
     return 0;
 }
 
-static int open_log(struct server *server, const struct txnlog_tail *tail, struct log_error *cause)
+/* What the log writes through. */
+static struct store *log_front(struct server *server)
+{
+    if (server->log_filter || server->log_ahead)
+        return server->log_filter ? server->log_filter : server->log_ahead;
+    if (!server->options.force_sync) {
+        struct store_filter_options no_sync = {.skip_sync = true};
+        mk_trace(server->trace, MK_LEVEL_WARN, "log",
+                 "replies do not wait for the disk (force_sync is off): a power cut loses "
+                 "acknowledged writes");
+        return server->log_filter = store_filter_new(server->log_store, &no_sync);
+    }
+    if (server->options.log_preallocate_bytes > 0)
+        return server->log_ahead = store_ahead_new(server->log_store);
+    return server->log_store;
+}
+
+int storage_open_log(struct server *server, const struct txnlog_tail *tail, struct txnlog **log,
+                     struct log_error *error)
 {
     struct txnlog_options options;
     txnlog_options_init(&options);
     options.preallocate_bytes = server->options.log_preallocate_bytes;
     options.identity =
         uv_hrtime() ^ (uint64_t)server->options.replica.seed << 20 ^ (uint64_t)uv_os_getpid() << 44;
-    struct store *store = server->log_store;
-    if (!server->options.force_sync) {
-        struct store_filter_options no_sync = {.skip_sync = true};
-        store = server->log_filter = store_filter_new(server->log_store, &no_sync);
-        mk_trace(server->trace, MK_LEVEL_WARN, "log",
-                 "replies do not wait for the disk (force_sync is off): a power cut loses "
-                 "acknowledged writes");
-    } else if (options.preallocate_bytes > 0) {
-        store = server->log_ahead = store_ahead_new(server->log_store);
-    }
-    return txnlog_open(store, &options, tail, &server->log, cause);
+    return txnlog_open(log_front(server), &options, tail, log, error);
 }
 
 int storage_open(struct server *server, struct server_error *error)
@@ -343,7 +351,7 @@ int storage_open(struct server *server, struct server_error *error)
     if (code == 0)
         code = recover(server, &result, &cause);
     if (code == 0)
-        code = open_log(server, &result.tail, &cause);
+        code = storage_open_log(server, &result.tail, &server->log, &cause);
     if (code != 0) {
         close_stores(server);
         return fail(error, &cause);
