@@ -17,15 +17,18 @@ static void delete_decode(struct mk_reader *reader, struct op_request *request)
     request->delete_node = (struct mk_delete_request){container.path, -1};
 }
 
-void op_view_delete(struct op_prepare *prepare, struct mk_bytes path)
+void op_view_children_gone(struct op_prepare *prepare, struct mk_bytes parent_path, int32_t count)
 {
-    struct mk_bytes parent_path = path_parent(path);
     struct view_node parent = *view_find(prepare->view, parent_path);
-    MK_ASSERT(parent.exists && parent.child_count > 0);
-    parent.child_count--;
+    MK_ASSERT(parent.exists && parent.child_count >= count);
+    parent.child_count -= count;
     parent.stat.pzxid = MK_MAX(parent.stat.pzxid, prepare->zxid);
     view_change(prepare->view, parent_path, &parent);
+}
 
+void op_view_delete(struct op_prepare *prepare, struct mk_bytes path)
+{
+    op_view_children_gone(prepare, path_parent(path), 1);
     struct view_node node = *view_find(prepare->view, path);
     MK_ASSERT(node.exists);
     node.exists = false;

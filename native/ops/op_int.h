@@ -12,6 +12,8 @@ struct op_multi_part;
 /* What a small request may make of long or many names, in one transaction. The log takes none
  * beyond 256 MiB: writing one would end the process. */
 #define OP_TXN_BYTES_MAX ((size_t)192 << 20)
+/* Of a tree so small that the processor's caches hold it, nothing is fetched ahead. */
+#define OP_FETCH_ZNODES_MIN 50000
 /* Of a path to create. Closing a session lists the paths of all its ephemerals: with paths as long
  * as a frame, a few thousand of them would outgrow the memory of any machine. */
 #define OP_PATH_BYTES_MAX 16384
@@ -89,6 +91,8 @@ int op_next_version(int32_t current, int32_t expected, int32_t *next);
 
 /* The node goes and its parent learns of it, in the view. */
 void op_view_delete(struct op_prepare *prepare, struct mk_bytes path);
+/* What deleting so many of its children does to a parent. */
+void op_view_children_gone(struct op_prepare *prepare, struct mk_bytes parent_path, int32_t count);
 
 /* Notes a change for the watchers; nothing while the log is replayed. */
 void op_change_add(struct op_apply *apply, int32_t event_type, struct mk_bytes path, uint32_t acl,

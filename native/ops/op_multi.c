@@ -80,6 +80,34 @@ static void multi_decode(struct mk_reader *reader, struct op_request *request)
     }
 }
 
+/* Looking them up one by one would wait for memory each time. */
+static void fetch_parts(const struct tree *tree, const struct op_multi_part *part)
+{
+    struct mk_bytes paths[TREE_PREFETCH_MAX];
+    size_t count = 0;
+    if (tree_node_count(tree) < OP_FETCH_ZNODES_MIN)
+        return;
+    for (; part && count < TREE_PREFETCH_MAX; part = part->next)
+        paths[count++] = part_path(&part->request);
+    if (count > 1)
+        tree_prefetch(tree, paths, count);
+}
+
+static void fetch_txns(const struct tree *tree, const struct mk_txn_vector *txns, int32_t from)
+{
+    struct mk_bytes paths[TREE_PREFETCH_MAX];
+    size_t count = 0;
+    if (tree_node_count(tree) < OP_FETCH_ZNODES_MIN)
+        return;
+    for (int32_t i = from; i < txns->count && count < TREE_PREFETCH_MAX; i++) {
+        struct mk_reader reader; /* the path is the first field of every record */
+        mk_reader_init_bytes(&reader, txns->items[i].data, NULL);
+        paths[count++] = mk_read_bytes(&reader);
+    }
+    if (count > 1)
+        tree_prefetch(tree, paths, count);
+}
+
 /* --- prepare ------------------------------------------------------------------------------ */
 
 static void store_int_at(struct mk_buffer *buffer, size_t offset, int32_t value)
@@ -132,6 +160,8 @@ static int multi_prepare(struct op_prepare *prepare, const struct op_request *re
         }
         size_t part_begin = txn->length;
         int32_t type = 0;
+        if (count % TREE_PREFETCH_MAX == 0)
+            fetch_parts(prepare->tree, part);
         mk_write_int(txn, 0);
         mk_write_int(txn, 0);
         int error = op_prepare_request(prepare, &part->request, txn, &type);
@@ -210,6 +240,8 @@ static int multi_apply(struct op_apply *apply, const struct mk_txn_header *heade
     if (failed)
         return apply_failed(&multi, result->parts);
     for (int32_t i = 0; i < count; i++) {
+        if (i % TREE_PREFETCH_MAX == 0)
+            fetch_txns(apply->tree, &multi.txns, i);
         struct mk_txn_header part_header = *header;
         part_header.type = multi.txns.items[i].type;
         struct mk_reader part;

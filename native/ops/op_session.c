@@ -2,28 +2,74 @@
 /* What belongs to a session: createSession and closeSession (made by the server, not read from
  * a request), whoAmI, sync, ping. Called through the table of op.c. */
 #include "ops/op_int.h"
+#include "tree/path.h"
+
+struct parent;
+
+struct closing {
+    struct op_prepare *prepare;
+    struct mk_buffer *txn;
+    size_t begin; /* of the record */
+    int32_t count;
+    struct parent *parents; /* the last first */
+};
+
+/* Some children of it go, one after another; it may come several times. */
+struct parent {
+    struct parent *next;
+    struct mk_bytes path;
+    const struct znode *node;
+    int32_t gone;
+};
+
+/* Applying deletes what is not listed as well, here and in Apache. */
+static void closing_list(struct closing *closing, struct mk_bytes path)
+{
+    struct mk_buffer *txn = closing->txn;
+    if (txn->length - closing->begin + 4 + mk_bytes_size(path) > 4 + OP_TXN_BYTES_MAX)
+        return;
+    mk_write_bytes(txn, path);
+    closing->count++;
+}
+
+static void closing_visit(void *context, struct mk_bytes path, const struct znode *node)
+{
+    struct closing *closing = context;
+    struct op_prepare *prepare = closing->prepare;
+    closing_list(closing, path);
+    const struct znode *parent_node = tree_parent(prepare->tree, node);
+    if (!closing->parents || closing->parents->node != parent_node) {
+        struct mk_bytes parent_path = path_parent(path);
+        size_t size = mk_bytes_size(parent_path);
+        struct parent *parent = mk_arena_alloc(prepare->arena, sizeof *parent);
+        *parent = (struct parent){
+            .next = closing->parents,
+            .path = mk_bytes_of(mk_arena_copy(prepare->arena, parent_path.data, size), size),
+            .node = parent_node};
+        closing->parents = parent;
+    }
+    closing->parents->gone++;
+}
 
 void op_prepare_close_session(struct op_prepare *prepare, int64_t session_id, struct mk_buffer *txn)
 {
-    struct mk_close_session_txn record = {.has_paths_to_delete = true};
-    struct mk_bytes_vector *paths = &record.paths_to_delete;
-    view_ephemerals(prepare->view, session_id, prepare->arena, paths);
+    struct closing closing = {.prepare = prepare, .txn = txn, .begin = txn->length};
+    struct mk_bytes_vector touched;
+    mk_write_int(txn, 0);
     view_begin(prepare->view, prepare->zxid);
-    int32_t kept = 0;
-    size_t bytes = 0;
-    for (int32_t i = 0; i < paths->count; i++) {
+    view_touched_ephemerals(prepare->view, session_id, prepare->arena, &touched);
+    view_close_session(prepare->view, session_id, closing_visit, &closing);
+    for (const struct parent *parent = closing.parents; parent; parent = parent->next)
+        op_view_children_gone(prepare, parent->path, parent->gone);
+    for (int32_t i = 0; i < touched.count; i++) {
         /* Cannot have children by our rules; a foreign snapshot may be odd. */
-        if (view_find(prepare->view, paths->items[i])->child_count)
+        if (view_find(prepare->view, touched.items[i])->child_count)
             continue;
-        op_view_delete(prepare, paths->items[i]);
-        /* Applying deletes what is not listed as well, here and in Apache. */
-        bytes += 4 + mk_bytes_size(paths->items[i]);
-        if (bytes <= OP_TXN_BYTES_MAX)
-            paths->items[kept++] = paths->items[i];
+        closing_list(&closing, touched.items[i]);
+        op_view_delete(prepare, touched.items[i]);
     }
-    paths->count = kept;
     view_accept(prepare->view);
-    mk_close_session_txn_write(txn, &record);
+    mk_store_u32(txn->data + closing.begin, (uint32_t)closing.count);
 }
 
 /* --- apply -------------------------------------------------------------------------------- */
@@ -54,6 +100,8 @@ struct leftover_list {
 static void leftover_visit(void *context, const struct znode *node)
 {
     struct leftover_list *list = context;
+    if (tree_child_count(list->apply->tree, node))
+        return; /* stays, as in prepare */
     mk_buffer_clear(&list->path);
     tree_append_path(list->apply->tree, node, &list->path);
     struct leftover *leftover = mk_arena_alloc(list->apply->arena, sizeof *leftover);
@@ -81,10 +129,15 @@ static int close_session_apply(struct op_apply *apply, const struct mk_txn_heade
     (void)result;
     struct mk_close_session_txn record;
     read_close_session(txn, &record);
-    for (int32_t i = 0; record.has_paths_to_delete && i < record.paths_to_delete.count; i++) {
+    int32_t count = record.has_paths_to_delete ? record.paths_to_delete.count : 0;
+    for (int32_t i = 0; i < count; i++) {
         struct mk_bytes path = record.paths_to_delete.items[i];
+        if (i % TREE_PREFETCH_MAX == 0)
+            tree_prefetch(apply->tree, record.paths_to_delete.items + i,
+                          (size_t)MK_MIN(count - i, TREE_PREFETCH_MAX));
         if (path.length < 2 || path.data[0] != '/')
             return MK_ERR_CORRUPT;
+        tree_expect_ephemeral(apply->tree, header->client_id, path);
         op_delete_node(apply, path, header->zxid);
     }
     /* Whatever it still owns goes too: replay over a fuzzy snapshot. */

@@ -10,6 +10,10 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
+#define uthash_malloc(size) mk_alloc(size)
+#define uthash_free(pointer, size) mk_free(pointer)
+#include <uthash.h>
+
 #define PATH_INLINE_BYTES 96
 #define BUCKETS_MIN 64u
 #define SPARE_MAX 4096u
@@ -27,6 +31,14 @@ struct change {
     uint8_t path_inline[PATH_INLINE_BYTES];
 };
 
+/* A session whose close is in flight: what the tree says it owns is gone. */
+struct closing {
+    int64_t session_id;
+    int64_t zxid;
+    struct closing *next;
+    UT_hash_handle hh;
+};
+
 struct view {
     struct tree *tree;
     struct tree_options options;
@@ -35,6 +47,8 @@ struct view {
     size_t path_count;   /* newest changes, one a path */
     struct change *head, *tail;
     struct change *ephemerals;
+    struct closing *closings;                     /* by session */
+    struct closing *closing_first, *closing_last; /* by zxid */
     struct change *spare;
     size_t spare_count;
     /* Between begin and accept or reject. */
@@ -235,10 +249,25 @@ static uint64_t node_digest(const struct view *view, struct mk_bytes path,
     return tree_node_digest(node->content_crc, &node->stat);
 }
 
+static bool is_closing(const struct view *view, int64_t session_id)
+{
+    struct closing *closing = NULL;
+    if (view->closings)
+        HASH_FIND(hh, view->closings, &session_id, sizeof session_id, closing);
+    return closing != NULL;
+}
+
+static bool is_going(const struct view *view, const struct znode *znode)
+{
+    int64_t owner = tree_owner(view->tree, znode);
+    return tree_kind(owner) == ZNODE_EPHEMERAL && tree_child_count(view->tree, znode) == 0 &&
+           is_closing(view, owner);
+}
+
 static void find_in_tree(struct view *view, struct mk_bytes path, struct view_node *node)
 {
     struct znode *znode = tree_find(view->tree, path);
-    if (!znode) {
+    if (!znode || (view->closings && is_going(view, znode))) {
         memset(node, 0, sizeof *node);
         node->acl = ACL_OPEN_UNSAFE;
         return;
@@ -368,6 +397,15 @@ bool view_known(const struct view *view, int64_t zxid, struct mk_bytes path,
     return true;
 }
 
+/* The oldest. */
+static void closing_forget(struct view *view)
+{
+    struct closing *closing = view->closing_first;
+    view->closing_first = closing->next;
+    HASH_DEL(view->closings, closing);
+    mk_free(closing);
+}
+
 void view_committed(struct view *view, int64_t zxid)
 {
     MK_ASSERT(!view->open);
@@ -380,6 +418,8 @@ void view_committed(struct view *view, int64_t zxid)
             view->tail = NULL;
         change_retire(view, change);
     }
+    while (view->closing_first && view->closing_first->zxid <= zxid)
+        closing_forget(view);
 }
 
 /* Without a look at the tree: its ACL table may be another one already. */
@@ -390,6 +430,8 @@ void view_reset(struct view *view)
         view->head = change->next;
         change_give_back(view, change);
     }
+    while (view->closing_first)
+        closing_forget(view);
     view->tail = NULL;
     view->ephemerals = NULL;
     view->open = false;
@@ -399,56 +441,70 @@ void view_reset(struct view *view)
 
 /* --- ephemerals of a session -------------------------------------------------------------- */
 
-struct path_list {
-    struct view *view;
-    int64_t session_id;
-    struct mk_arena *arena;
-    struct mk_bytes *items;
-    size_t count, capacity;
-    struct mk_buffer path;
-};
-
-static void list_append(struct path_list *list, struct mk_bytes path)
+void view_touched_ephemerals(const struct view *view, int64_t session_id, struct mk_arena *arena,
+                             struct mk_bytes_vector *paths)
 {
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity ? list->capacity * 2 : 16;
-        struct mk_bytes *items = mk_arena_alloc(list->arena, capacity * sizeof *items);
-        if (list->count)
-            memcpy(items, list->items, list->count * sizeof *items);
-        list->items = items;
-        list->capacity = capacity;
-    }
-    size_t size = mk_bytes_size(path);
-    list->items[list->count++] = mk_bytes_of(mk_arena_copy(list->arena, path.data, size), size);
-}
-
-static void list_visit(void *context, const struct znode *node)
-{
-    struct path_list *list = context;
-    struct view *view = list->view;
-    mk_buffer_clear(&list->path);
-    tree_append_path(view->tree, node, &list->path);
-    struct mk_bytes path = mk_buffer_bytes(&list->path);
-    const struct change *change =
-        view->path_count ? *map_slot(view, path, path_hash(view, path)) : NULL;
-    if (!change || (change->node.exists && change->node.stat.ephemeral_owner == list->session_id))
-        list_append(list, path);
-}
-
-void view_ephemerals(struct view *view, int64_t session_id, struct mk_arena *arena,
-                     struct mk_bytes_vector *paths)
-{
-    struct path_list list = {.view = view, .session_id = session_id, .arena = arena};
-    tree_ephemeral_visit(view->tree, session_id, list_visit, &list);
-    mk_buffer_fini(&list.path);
-    for (struct change *change = view->ephemerals; change; change = change->ephemeral_next) {
+    size_t count = 0;
+    for (const struct change *change = view->ephemerals; change; change = change->ephemeral_next)
+        count += !change->newer && change->node.stat.ephemeral_owner == session_id;
+    MK_ASSERT(count <= INT32_MAX);
+    *paths = (struct mk_bytes_vector){0, mk_arena_alloc(arena, count * sizeof *paths->items)};
+    for (const struct change *change = view->ephemerals; change; change = change->ephemeral_next) {
         if (change->newer || change->node.stat.ephemeral_owner != session_id)
             continue;
-        const struct znode *znode = tree_find(view->tree, change->path);
-        if (!znode || tree_owner(view->tree, znode) != session_id)
-            list_append(&list, change->path);
+        size_t size = mk_bytes_size(change->path);
+        paths->items[paths->count++] =
+            mk_bytes_of(mk_arena_copy(arena, change->path.data, size), size);
     }
-    MK_ASSERT(list.count <= INT32_MAX);
-    paths->count = (int32_t)list.count;
-    paths->items = list.items;
+}
+
+struct close_session {
+    struct view *view;
+    struct mk_buffer path;
+    uint64_t count;
+    void (*visit)(void *context, struct mk_bytes path, const struct znode *node);
+    void *context;
+};
+
+static void close_visit(void *context, const struct znode *znode)
+{
+    struct close_session *close = context;
+    struct view *view = close->view;
+    if (tree_child_count(view->tree, znode))
+        return;
+    mk_buffer_clear(&close->path);
+    tree_append_path(view->tree, znode, &close->path);
+    struct mk_bytes path = mk_buffer_bytes(&close->path);
+    if (view->path_count && *map_slot(view, path, path_hash(view, path)))
+        return; /* the newest change in flight decides */
+    if (view->options.digest_enabled && tree_digest_counts(path)) {
+        struct mk_stat_persisted stat;
+        tree_stat_persisted(view->tree, znode, &stat);
+        view->digest -= tree_node_digest(znode_content_crc(znode), &stat);
+    }
+    close->count++;
+    close->visit(close->context, path, znode);
+}
+
+void view_close_session(struct view *view, int64_t session_id,
+                        void (*visit)(void *context, struct mk_bytes path,
+                                      const struct znode *node),
+                        void *context)
+{
+    MK_ASSERT(view->open);
+    if (is_closing(view, session_id))
+        return;
+    struct close_session close = {.view = view, .visit = visit, .context = context};
+    tree_ephemeral_visit(view->tree, session_id, close_visit, &close);
+    mk_buffer_fini(&close.path);
+    if (!close.count)
+        return;
+    struct closing *closing = mk_alloc(sizeof *closing);
+    *closing = (struct closing){.session_id = session_id, .zxid = view->zxid};
+    HASH_ADD(hh, view->closings, session_id, sizeof closing->session_id, closing);
+    if (view->closing_first)
+        view->closing_last->next = closing;
+    else
+        view->closing_first = closing;
+    view->closing_last = closing;
 }

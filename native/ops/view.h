@@ -57,9 +57,18 @@ uint64_t view_digest(const struct view *view);
 /* Paths with a change in flight (metric outstanding_changes). */
 uint64_t view_size(const struct view *view);
 
-/* The ephemerals that a close of this session must delete: those in the tree minus deletes
- * in flight plus creates in flight. `paths` and what it points to is in `arena`. */
-void view_ephemerals(struct view *view, int64_t session_id, struct mk_arena *arena,
-                     struct mk_bytes_vector *paths);
+/* The ephemerals of a session that exist and have a change in flight, newest first. `paths` and
+ * what it points to is in `arena`. */
+void view_touched_ephemerals(const struct view *view, int64_t session_id, struct mk_arena *arena,
+                             struct mk_bytes_vector *paths);
+/* The open transaction closes the session: as of it, all its other ephemerals (those in the tree
+ * that have no change in flight) are gone. They get no records; the view remembers the session
+ * instead. `visit` is called for each of these, as long as it does not change the view; those that
+ * have children (of a foreign snapshot) stay and are not visited. Once it is closing, there are
+ * none. The Stat of their parents is the caller's to change, after this call. */
+void view_close_session(struct view *view, int64_t session_id,
+                        void (*visit)(void *context, struct mk_bytes path,
+                                      const struct znode *node),
+                        void *context);
 
 #endif

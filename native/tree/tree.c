@@ -201,6 +201,22 @@ uint32_t node_find(const struct tree *tree, struct mk_bytes path)
     return number;
 }
 
+void tree_expect_ephemeral(struct tree *tree, int64_t session_id, struct mk_bytes path)
+{
+    uint32_t session = tree_session_number(tree, session_id);
+    uint32_t number = session ? session_at(tree, session)->first : 0;
+    size_t length = mk_bytes_size(path);
+    const uint8_t *slash = length ? memrchr(path.data, '/', length) : NULL;
+    if (!number || !slash || path.data[0] != '/')
+        return;
+    const struct znode *node = node_at(tree, number);
+    size_t directory = (size_t)(slash - path.data);
+    uint32_t parent = directory ? find_directory(tree, path.data, directory) : tree->root;
+    if (node->parent == parent &&
+        mk_bytes_equal(node_name(node), mk_bytes_of(slash + 1, length - directory - 1)))
+        recall_set(&tree->recall->node, path.data, length, number);
+}
+
 #define CACHE_LINE_BYTES 64
 
 struct scout {

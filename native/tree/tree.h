@@ -125,6 +125,8 @@ uint64_t tree_session_count(const struct tree *tree);
 void tree_session_visit(const struct tree *tree,
                         void (*visit)(void *context, int64_t session_id, int32_t timeout_ms),
                         void *context);
+/* A hint: this path is probably that of the newest ephemeral of the session, and comes next. */
+void tree_expect_ephemeral(struct tree *tree, int64_t session_id, struct mk_bytes path);
 /* The ephemerals of a session, newest first; O(their number). The tree must not change
  * while they are visited. */
 void tree_ephemeral_visit(const struct tree *tree, int64_t session_id,

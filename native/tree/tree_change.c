@@ -266,14 +266,16 @@ int tree_delete(struct tree *tree, struct mk_bytes path, int64_t zxid)
         return MK_ERR_NO_NODE;
     if (path.length == 1)
         return MK_ERR_NOT_EMPTY; /* the root stays */
-    uint32_t parent = node_find_parent(tree, path);
+    uint32_t number = recall_find(&tree->recall->node, path.data, (size_t)path.length);
+    uint32_t parent = number ? node_at(tree, number)->parent : node_find_parent(tree, path);
     if (!parent)
         return MK_ERR_NO_NODE;
     const struct znode_extra *extra = extra_of(tree, node_at(tree, parent));
     int64_t pzxid = extra ? extra->pzxid : node_at(tree, parent)->czxid;
     if (zxid > pzxid)
         raise_parent(tree, parent, path_parent(path), INT32_MIN, zxid);
-    uint32_t number = node_find_child(tree, parent, path_name(path));
+    if (!number)
+        number = node_find_child(tree, parent, path_name(path));
     if (!number)
         return MK_ERR_NO_NODE;
     if (tree_child_count(tree, node_at(tree, number)) > 0)

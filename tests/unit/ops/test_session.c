@@ -102,6 +102,55 @@ static void test_close_with_changes_in_flight(void **state)
     fixture_fini(&f);
 }
 
+/* Until a close is applied, the view knows by the session alone what is gone. */
+static void test_close_in_flight(void **state)
+{
+    struct fixture f;
+    (void)state;
+    fixture_init(&f);
+    assert_int_equal(create(&f, "/p"), 0);
+    assert_int_equal(create(&f, "/q"), 0);
+    assert_int_equal(create_with(&f, "/p/a", OPEN_ACL, MK_CREATE_EPHEMERAL), 0);
+    assert_int_equal(create_with(&f, "/q/b", OPEN_ACL, MK_CREATE_EPHEMERAL), 0);
+    assert_int_equal(create_with(&f, "/p/c", OPEN_ACL, MK_CREATE_EPHEMERAL), 0);
+    assert_int_equal(create_with(&f, "/odd", OPEN_ACL, MK_CREATE_EPHEMERAL), 0);
+    uint32_t acl = znode_acl(tree_find(f.tree, text("/p")));
+    struct tree_create child = {
+        .path = text("/odd/child"), .acl = acl, .parent_cversion = 1, .zxid = ++f.zxid};
+    assert_int_equal(tree_create(f.tree, &child), 0); /* as a foreign snapshot may have it */
+    int64_t close_zxid = close_txn(&f, SESSION);
+    struct mk_bytes close = keep(&f);
+    assert_hex(&f.txn, "00000003 00000004 2f702f63 00000004 2f712f62 00000004 2f702f61");
+    assert_false(view_find(f.view, text("/p/a"))->exists);
+    assert_false(view_find(f.view, text("/q/b"))->exists);
+    assert_true(view_find(f.view, text("/odd"))->exists);
+    assert_int_equal(view_find(f.view, text("/p"))->child_count, 0);
+    assert_int_equal(view_find(f.view, text("/p"))->stat.pzxid, close_zxid);
+    uint64_t promised = view_digest(f.view);
+    close_txn(&f, SESSION); /* once more: nothing is left */
+    assert_hex(&f.txn, "00000000");
+    assert_true(view_digest(f.view) == promised);
+    f.session_id = 99;
+    put_path_int(&f, "/p/c", -1);
+    assert_int_equal(prepare(&f, MK_OP_DELETE), MK_ERR_NO_NODE);
+    put_create(&f, "/p/a", "x", OPEN_ACL, 0);
+    assert_int_equal(prepare(&f, MK_OP_CREATE), 0);
+    assert_true(view_find(f.view, text("/p/a"))->exists);
+    struct mk_bytes again = keep(&f);
+    uint64_t promised_later = view_digest(f.view);
+
+    op_changes_clear(&f.changes, tree_acls(f.tree));
+    assert_int_equal(apply_txn(&f, MK_OP_CLOSE_SESSION, SESSION, close_zxid, close), 0);
+    assert_changes(&f.changes, "2 /p/c, 2 /q/b, 2 /p/a");
+    assert_true(tree_digest(f.tree) == promised);
+    assert_true(is_there(&f, "/odd"));
+    assert_true(view_find(f.view, text("/p/a"))->exists);
+    assert_int_equal(apply_txn(&f, MK_OP_CREATE, 99, f.zxid, again), 0);
+    assert_true(tree_digest(f.tree) == promised_later);
+    tree_check(f.tree);
+    fixture_fini(&f);
+}
+
 /* The list is deleted whoever owns it, what is missing is ignored, and whatever else the
  * session owns goes as well (replay over a fuzzy snapshot; logs from before 3.6 have no list). */
 static void test_close_replayed(void **state)
@@ -267,6 +316,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_session_table),
         cmocka_unit_test(test_close_with_changes_in_flight),
+        cmocka_unit_test(test_close_in_flight),
         cmocka_unit_test(test_close_replayed),
         cmocka_unit_test(test_close_without_record),
         cmocka_unit_test(test_failed_multi_applied),
