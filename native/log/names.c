@@ -138,8 +138,8 @@ int log_names_list_odd(struct store *store, struct log_names *names, struct log_
     return names_fill(store, each_odd, names, error);
 }
 
-static int file_write(struct store *store, const char *name, const void *data, size_t size,
-                      struct log_error *error)
+int log_file_write(struct store *store, const char *name, const void *data, size_t size,
+                   struct log_error *error)
 {
     struct store_file *file;
     int result = store_remove(store, name, error);
@@ -158,7 +158,7 @@ static int file_write(struct store *store, const char *name, const void *data, s
 int log_file_replace(struct store *store, const char *temporary, const char *name, const void *data,
                      size_t size, struct log_error *error)
 {
-    int result = file_write(store, temporary, data, size, error);
+    int result = log_file_write(store, temporary, data, size, error);
     if (result == 0)
         result = store_rename(store, temporary, name, error);
     return result == 0 ? store_sync_directory(store, error) : result;

@@ -37,6 +37,9 @@ void log_name_make(enum log_kind kind, int64_t zxid, char name[LOG_NAME_BYTES]);
 bool log_name_parse(enum log_kind kind, const char *name, int64_t *zxid);
 bool log_name_ends_with(const char *name, const char *suffix);
 
+/* A new file of this name (an old one is removed) with this content, synced; its name is not. */
+int log_file_write(struct store *store, const char *name, const void *data, size_t size,
+                   struct log_error *error);
 /* Makes `name` a file with this content, whole and durable, or leaves it as it was: `temporary`,
  * fsync, rename, directory sync. */
 int log_file_replace(struct store *store, const char *temporary, const char *name, const void *data,

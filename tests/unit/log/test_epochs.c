@@ -161,6 +161,110 @@ static void test_starts_cut_off(void **state)
     }
 }
 
+/* --- two copies ---------------------------------------------------------------------------------
+ */
+
+#define COPY(name) LOG_EPOCH_COPY name
+#define BAD (-3) /* the file is there, but not what was written */
+
+struct copies {
+    const char *what;
+    int64_t apaches, ours, then; /* of acceptedEpoch; NONE, BAD; REFUSED */
+};
+
+static const struct copies copies[] = {
+    {"the same", 5, 5, 5},
+    {"Apache's server went on", 7, 5, 7},
+    {"an old file was put back", 5, 7, 7},
+    {"Apache's is missing", NONE, 5, 5},
+    {"Apache's is damaged", BAD, 5, 5},
+    {"ours is missing", 5, NONE, 5},
+    {"ours is damaged", 5, BAD, 5},
+    {"both are damaged", BAD, BAD, REFUSED},
+    {"one damaged, one missing", BAD, NONE, REFUSED},
+    {"one missing, one damaged", NONE, BAD, REFUSED},
+    {"both are missing", NONE, NONE, REFUSED},
+};
+
+static void put_copies(struct memory_store *memory, const struct copies *want)
+{
+    struct log_error error;
+    struct store *store = memory_store_of(memory);
+    size_t size;
+    assert_int_equal(log_epoch_write(store, LOG_EPOCH_CURRENT, 3, &error), 0);
+    assert_int_equal(log_epoch_write(store, LOG_EPOCH_ACCEPTED, MK_MAX(want->ours, 5), &error), 0);
+    uint8_t *data = memory_store_get(memory, COPY(LOG_EPOCH_ACCEPTED), &size);
+    assert_non_null(data);
+    if (want->ours == BAD)
+        data[0]++;
+    else if (want->ours == NONE)
+        memory_store_delete(memory, COPY(LOG_EPOCH_ACCEPTED));
+    if (want->apaches == BAD)
+        memory_store_put(memory, LOG_EPOCH_ACCEPTED, "?", 1);
+    else
+        put_epoch(memory, LOG_EPOCH_ACCEPTED, want->apaches);
+}
+
+static void test_two_copies(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < MK_ARRAY_LENGTH(copies); i++) {
+        const struct copies *want = &copies[i];
+        struct memory_store *memory = memory_store_new(i);
+        struct log_error error = {0};
+        struct log_report report;
+        int64_t accepted, current;
+        put_copies(memory, want);
+        log_report_init(&report);
+        int result = log_epochs_read(memory_store_of(memory), 0x300000001, false, &accepted,
+                                     &current, &report, &error);
+        memory_store_crash(memory, 0);
+        if (result != (want->then == REFUSED ? MK_ERR_CORRUPT : 0))
+            print_error("%s: %d %s\n", want->what, result, error.text);
+        assert_int_equal(result, want->then == REFUSED ? MK_ERR_CORRUPT : 0);
+        if (want->then != REFUSED) {
+            assert_int_equal(accepted, want->then);
+            assert_int_equal(current, 3);
+            assert_int_equal(get_epoch(memory, LOG_EPOCH_ACCEPTED), want->then);
+            bool lost = want->apaches < 0 || want->ours == BAD;
+            assert_int_equal(report.count, lost ? 1 : 0);
+            /* Mended: now the other one may be lost. */
+            memory_store_delete(memory, LOG_EPOCH_ACCEPTED);
+            assert_int_equal(log_epochs_read(memory_store_of(memory), 0x300000001, false, &accepted,
+                                             &current, NULL, &error),
+                             0);
+            assert_int_equal(accepted, want->then);
+        }
+        log_report_fini(&report);
+        memory_store_free(memory);
+    }
+}
+
+/* Our copy is believed only whole. */
+static void test_copy_rots(void **state)
+{
+    (void)state;
+    struct memory_store *memory = memory_store_new(1);
+    struct store *store = memory_store_of(memory);
+    struct log_error error;
+    int64_t accepted, current;
+    size_t size;
+    assert_int_equal(log_epoch_write(store, LOG_EPOCH_ACCEPTED, 12, &error), 0);
+    uint8_t *data = memory_store_get(memory, COPY(LOG_EPOCH_ACCEPTED), &size), saved[64];
+    memcpy(saved, data, size);
+    for (size_t i = 0; i < size * 8; i++) {
+        memcpy(data, saved, size);
+        data[i / 8] ^= (uint8_t)(1 << i % 8);
+        memory_store_put(memory, COPY(LOG_EPOCH_ACCEPTED), data, size);
+        data = memory_store_get(memory, COPY(LOG_EPOCH_ACCEPTED), &size);
+        memory_store_delete(memory, LOG_EPOCH_ACCEPTED);
+        assert_int_equal(
+            log_epochs_read(store, 12ll << 32, true, &accepted, &current, NULL, &error),
+            MK_ERR_CORRUPT);
+    }
+    memory_store_free(memory);
+}
+
 /* --- a synchronization --------------------------------------------------------------------------
  */
 
@@ -226,10 +330,9 @@ static void test_synchronization(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_files),
-        cmocka_unit_test(test_starts),
-        cmocka_unit_test(test_starts_cut_off),
-        cmocka_unit_test(test_synchronization),
+        cmocka_unit_test(test_files),          cmocka_unit_test(test_starts),
+        cmocka_unit_test(test_starts_cut_off), cmocka_unit_test(test_two_copies),
+        cmocka_unit_test(test_copy_rots),      cmocka_unit_test(test_synchronization),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
