@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "replica/stats.h"
 #include "server/disk.h"
+#include "server/ensemble.h"
 #include "server/snapshots.h"
 #include "wire/errors.gen.h"
 
@@ -122,6 +123,7 @@ static void perform_update(struct server *server)
     struct replica_update *update = &server->update;
     server->turn_pending = false;
     submit_log(server);
+    ensemble_perform(server);
     if (server->snapshots)
         snapshots_submit(server->snapshots, update);
     else if (update->snapshot_begin)
@@ -147,6 +149,7 @@ static void perform_update(struct server *server)
     for (size_t i = 0; i < command_count; i++)
         answer_command(server, &commands[i]);
     mk_free(commands);
+    ensemble_performed(server);
     clients_reap(server->clients);
 }
 
@@ -264,6 +267,7 @@ static void server_free(struct server *server)
     storage_close(server);
     replica_update_fini(&server->update);
     replica_free(server->replica);
+    ensemble_free(server);
     server_options_fini(&server->options);
     mk_free(server->touched);
     mk_free(server->log_kept);
@@ -285,12 +289,14 @@ int server_start(uv_loop_t *loop, const struct server_options *options,
         server->callbacks = *callbacks;
     server->trace = server->options.replica.trace;
     server->timer_at_ms = INT64_MAX;
+    int code = ensemble_prepare(server, error);
     server->replica = replica_new(&server->options.replica);
     replica_update_init(&server->update);
     server->clients = clients_new(server);
     uv_update_time(loop);
 
-    int code = clients_bind(server->clients, error);
+    if (code == 0)
+        code = clients_bind(server->clients, error);
     if (code == 0)
         code = storage_open(server, error);
     if (code == 0) {
@@ -304,6 +310,8 @@ int server_start(uv_loop_t *loop, const struct server_options *options,
     }
     if (code == 0)
         code = storage_start(server, error);
+    if (code == 0)
+        code = ensemble_start(server, error);
     if (code != 0) {
         server->start_failed = true;
         begin_close(server);
@@ -349,6 +357,7 @@ static void begin_close(struct server *server)
     server->state = SERVER_CLOSING;
     server_handle_opened(server); /* holds the server until all closes are under way */
     clients_close(server->clients);
+    ensemble_stop(server);
     storage_stop(server);
     if (server->has_handles) {
         uv_close((uv_handle_t *)&server->prepare, on_own_closed);

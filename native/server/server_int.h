@@ -17,6 +17,7 @@ enum server_state {
 
 struct clients;
 struct disk;
+struct ensemble_host;
 struct snapshots;
 
 struct server {
@@ -52,8 +53,12 @@ struct server {
     struct txnlog *log;       /* until the log thread takes it over */
     bool fresh;               /* the directory held no data */
     struct clients *clients;
-    struct disk *disk;           /* NULL: memory only */
-    struct snapshots *snapshots; /* NULL: memory only */
+    struct disk *disk;              /* NULL: memory only */
+    struct snapshots *snapshots;    /* NULL: memory only */
+    struct ensemble_host *ensemble; /* NULL: a single server */
+    /* What storage_open found; false: the directory was empty and may have held data once. */
+    bool data_is_whole;
+    int64_t accepted_epoch, current_epoch;
     /* Told at the end of the round; 0: nothing. */
     int64_t durable_zxid;
     bool memory_snapshot_begun;
@@ -92,6 +97,8 @@ int storage_open_log(struct server *server, const struct txnlog_tail *tail, stru
                      struct log_error *error);
 /* After START: the snapshot of a fresh directory, written before anyone is served. */
 int storage_first_snapshot(struct server *server, struct server_error *error);
+/* Forgets the replica's memory and loads what the directory holds now; the log thread is idle. */
+int storage_reload(struct server *server, int64_t *last_zxid, struct server_error *error);
 /* Starts the log thread and the snapshot worker. */
 int storage_start(struct server *server, struct server_error *error);
 /* Ends the threads and closes the log; blocks until the disk is done. Their handles close. */

@@ -18,6 +18,7 @@
 struct job {
     struct job *next;
     bool begin, finish;
+    bool abandon; /* the tree went away in the middle of the walk */
     int64_t zxid;
     struct mk_buffer body;
     struct snapfile_seal seal;
@@ -131,9 +132,22 @@ static void finish(struct snapshots *snapshots, const struct job *job)
     purge(snapshots, job->committed_zxid);
 }
 
+static void abandon(struct snapshots *snapshots, const struct job *job)
+{
+    if (!snapshots->writer && !job->begin)
+        return; /* it was finished, or given up: told already */
+    snapfile_abort(snapshots->writer);
+    snapshots->writer = NULL;
+    post_done(snapshots, MK_ERR_CANCELLED);
+}
+
 static void perform(struct snapshots *snapshots, struct job *job)
 {
     struct log_error error;
+    if (job->abandon) {
+        abandon(snapshots, job);
+        return;
+    }
     if (job->begin) {
         MK_ASSERT(!snapshots->writer);
         snapshots->given_up = false;
@@ -249,11 +263,13 @@ struct snapfile_seal snapshots_seal(const struct server *server,
 
 void snapshots_submit(struct snapshots *snapshots, struct replica_update *update)
 {
-    if (!update->snapshot_begin && !update->snapshot_finish && update->snapshot_body.length == 0)
+    if (!update->snapshot_begin && !update->snapshot_finish && !update->snapshot_abandon &&
+        update->snapshot_body.length == 0)
         return;
     struct job *job = mk_calloc(1, sizeof *job);
     job->begin = update->snapshot_begin;
     job->finish = update->snapshot_finish;
+    job->abandon = update->snapshot_abandon;
     job->zxid = update->snapshot_zxid;
     job->body = update->snapshot_body;
     update->snapshot_body = MK_BUFFER_EMPTY;

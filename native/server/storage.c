@@ -6,6 +6,7 @@
 #include "server/server_int.h"
 
 #include "base/mem.h"
+#include "log/epochs.h"
 #include "log/recover.h"
 #include "server/disk.h"
 #include "server/snapshots.h"
@@ -276,7 +277,7 @@ static int recover(struct server *server, struct log_recover_result *result,
         .trust_empty = server->options.trust_empty_snapshot,
         .snapshot_alone = each_initialize(server, initialize_is_there) != 0,
         .drop_damaged_tail = server->options.drop_damaged_last_record,
-        .clean_up = true,
+        .clean_up = !server->disk, /* the log thread's files are its own */
     };
     static const struct log_recover_calls calls = {
         .reset = restore_reset,
@@ -302,6 +303,34 @@ static int recover(struct server *server, struct log_recover_result *result,
                  "%llu znodes name an ACL that neither snapshot nor log has (a snapshot of an old "
                  "Apache server); only the super user may use them: set their ACL anew",
                  (unsigned long long)dangling);
+    return 0;
+}
+
+/* A member's epochs (quorum-protocol reference, 9). */
+static int read_epochs(struct server *server, const struct log_recover_result *result,
+                       struct log_error *cause)
+{
+    if (!server->ensemble)
+        return 0;
+    server->data_is_whole = true;
+    struct log_report report;
+    log_report_init(&report);
+    bool vouched = result->empty || each_initialize(server, initialize_is_there) != 0;
+    int code = log_epochs_read(server->snapshot_store, result->last_zxid, vouched,
+                               &server->accepted_epoch, &server->current_epoch, &report, cause);
+    trace_report(server, &report);
+    log_report_fini(&report);
+    return code;
+}
+
+int storage_reload(struct server *server, int64_t *last_zxid, struct server_error *error)
+{
+    struct log_error cause = {0};
+    struct log_recover_result result;
+    int code = recover(server, &result, &cause);
+    if (code != 0)
+        return fail(error, &cause);
+    *last_zxid = result.last_zxid;
     return 0;
 }
 
@@ -350,6 +379,8 @@ int storage_open(struct server *server, struct server_error *error)
         store_posix_direct(server->log_store);
     if (code == 0)
         code = recover(server, &result, &cause);
+    if (code == 0)
+        code = read_epochs(server, &result, &cause);
     if (code == 0)
         code = storage_open_log(server, &result.tail, &server->log, &cause);
     if (code != 0) {
