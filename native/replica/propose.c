@@ -165,13 +165,20 @@ void propose_remote(struct replica *replica, int64_t session_id, int32_t cxid, i
         transaction_end(replica, session_id, cxid, type, op, MK_BYTES_NULL);
 }
 
-void propose_remote_session(struct replica *replica, int64_t session_id, struct mk_bytes body)
+/* Known from now on: its server may have applied the transaction, and let the client write, before
+ * this one has. */
+void propose_remote_session(struct replica *replica, int64_t session_id, int64_t owner,
+                            struct mk_bytes body)
 {
     struct mk_reader reader;
     mk_reader_init_bytes(&reader, body, &replica->arena);
     int32_t timeout_ms = mk_read_int(&reader);
     if (reader.error)
         return; /* no learner makes such a request */
+    struct session *session = session_find(replica, session_id);
+    if (!session)
+        session = session_add(replica, session_id, timeout_ms);
+    session->owner = owner;
     transaction_begin(replica);
     mk_write_int(&replica->scratch, timeout_ms);
     transaction_end(replica, session_id, 0, MK_OP_CREATE_SESSION, MK_OP_CREATE_SESSION,

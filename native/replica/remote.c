@@ -40,7 +40,7 @@ static void write_remote(struct replica *replica, const struct zab_delivery *del
 {
     struct session *session = session_find(replica, request->session_id);
     int32_t error = 0;
-    if (!session || !session->committed || session->closing)
+    if (!session || session->closing)
         error = MK_ERR_SESSION_EXPIRED;
     else if (session->owner && session->owner != delivery->server)
         error = MK_ERR_SESSION_MOVED;
@@ -79,7 +79,7 @@ void remote_request(struct replica *replica, const struct zab_delivery *delivery
         ensemble_step(replica,
                       &(struct zab_event){.type = ZAB_SYNC, .link = delivery->link, .flag = true});
     else if (request.type == MK_OP_CREATE_SESSION)
-        propose_remote_session(replica, request.session_id, body);
+        propose_remote_session(replica, request.session_id, delivery->server, body);
     else if (request.type == MK_OP_CLOSE_SESSION)
         close_remote(replica, &request);
     else if (may_forward(request.type))
@@ -100,7 +100,7 @@ void remote_revalidate(struct replica *replica, const struct zab_delivery *deliv
     if (reader.error)
         return;
     struct session *session = session_find(replica, touch.session_id);
-    bool valid = session && session->committed && !session->closing && replica_leads(replica);
+    bool valid = session && !session->closing && replica_leads(replica);
     if (valid) {
         session->owner = delivery->server;
         session->timeout_ms = touch.timeout;

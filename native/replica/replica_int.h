@@ -414,7 +414,8 @@ void pipeline_free(struct replica *replica, struct connection *connection);
 /* A write that a learner forwarded; its answer is the transaction. */
 void propose_remote(struct replica *replica, int64_t session_id, int32_t cxid, int32_t op,
                     struct mk_bytes body, const struct mk_id_vector *identities);
-void propose_remote_session(struct replica *replica, int64_t session_id, struct mk_bytes body);
+void propose_remote_session(struct replica *replica, int64_t session_id, int64_t owner,
+                            struct mk_bytes body);
 void propose_error(struct replica *replica, int64_t session_id, int32_t cxid, int32_t op,
                    int32_t error);
 /* The oldest one is applied. */
