@@ -55,6 +55,11 @@ struct zab_link *replica_zab_link(struct replica *replica, uint32_t link)
     return replica->ensemble ? zab_link(replica->ensemble->zab, link) : NULL;
 }
 
+const struct zab *replica_zab(const struct replica *replica)
+{
+    return replica->ensemble ? replica->ensemble->zab : NULL;
+}
+
 bool replica_zab_status(const struct replica *replica, struct zab_status *status)
 {
     if (!replica->ensemble)
@@ -129,7 +134,9 @@ static void begin_service(struct replica *replica)
 static void look_at_status(struct replica *replica)
 {
     struct ensemble *ensemble = replica->ensemble;
+    struct zab_status before = ensemble->status;
     zab_status(ensemble->zab, &ensemble->status);
+    measure_status(replica, &before);
     if (ensemble->serving && !ensemble->status.serving) {
         ensemble->serving = false;
         end_service(replica);
@@ -274,6 +281,8 @@ void ensemble_follow_up(struct replica *replica)
 void ensemble_event(struct replica *replica, struct zab_event *event)
 {
     struct ensemble *ensemble = replica->ensemble;
+    if (!ensemble->started)
+        measure_begin(replica);
     ensemble->started = true;
     if (event->type == ZAB_RELOADED) {
         ensemble->reloading = false;

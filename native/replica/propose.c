@@ -39,6 +39,7 @@ static void hand_over(struct replica *replica, const struct proposal *proposal)
         update_log(replica, proposal);
         return;
     }
+    measure_proposal(replica, replica->scratch.length);
     ensemble_step(replica, &(struct zab_event){.type = ZAB_SUBMIT,
                                                .zxid = proposal->zxid,
                                                .bytes = mk_buffer_bytes(&replica->scratch)});

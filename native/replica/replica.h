@@ -206,6 +206,8 @@ int64_t replica_last_zxid(const struct replica *replica); /* last applied */
 struct zab_link *replica_zab_link(struct replica *replica, uint32_t link);
 /* False for a single server. */
 bool replica_zab_status(const struct replica *replica, struct zab_status *status);
+/* To look at (zab_learners); NULL for a single server. */
+const struct zab *replica_zab(const struct replica *replica);
 /* Clients are served: always for a single server. */
 bool replica_is_serving(const struct replica *replica);
 struct tree *replica_tree(const struct replica *replica); /* to read: commands, tests, checks */

@@ -153,13 +153,20 @@ static inline void proposal_free(struct mk_pool *pool, struct proposal *proposal
     mk_pool_free(pool, proposal, sizeof *proposal + proposal->data_length + marks);
 }
 
+/* See measure.c; monotonic. */
+struct measure {
+    int64_t looking_since_ms, role_since_ms, unavailable_since_ms, serving_since_ms;
+    struct zab_counts taken; /* are in the counters of struct replica_stats */
+};
+
 /* What an ensemble adds to a server. */
 struct ensemble {
     struct zab *zab;
     struct zab_status status; /* as of the last step */
-    bool serving;             /* as the clients know it */
-    size_t consumed;          /* of the link bytes of this step */
-    size_t disk_seen;         /* steps of the update that were looked at */
+    struct measure measure;
+    bool serving;     /* as the clients know it */
+    size_t consumed;  /* of the link bytes of this step */
+    size_t disk_seen; /* steps of the update that were looked at */
     int64_t deadline_ms;
     uint64_t sync_next;  /* tickets of syncs that the leader's own clients wait for */
     struct sync_ticket { /* oldest first: a learner's SYNC answers have no other mark */
@@ -351,6 +358,11 @@ void ensemble_tick(struct replica *replica);
 bool ensemble_has_left(const struct replica *replica);
 /* One step of zab whose consequences ensemble_follow_up draws. */
 void ensemble_step(struct replica *replica, struct zab_event *event);
+
+/* measure.c */
+void measure_begin(struct replica *replica);
+void measure_status(struct replica *replica, const struct zab_status *before);
+void measure_proposal(struct replica *replica, size_t bytes); /* of a leader */
 static inline bool replica_learns(const struct replica *replica)
 {
     return replica->ensemble && replica->ensemble->status.role != ZAB_LEADING;

@@ -83,6 +83,8 @@ void replica_stats_reset(struct replica *replica)
     stats->sessions_expired_count = stats->connection_drop_count = 0;
     stats->response_bytes = (struct mk_summary){0};
     stats->response_last_bytes = 0;
+    stats->proposal_bytes = (struct mk_summary){0};
+    stats->proposal_last_bytes = 0;
     memset(stats->op_count, 0, sizeof stats->op_count);
     memset(stats->counters, 0, sizeof stats->counters);
     memset(stats->summaries, 0, sizeof stats->summaries);

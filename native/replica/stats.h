@@ -30,6 +30,8 @@ struct replica_stats {
     int64_t start_now_ms;             /* for uptime */
     struct mk_summary response_bytes; /* of frames to clients, without their length */
     uint64_t response_last_bytes;
+    struct mk_summary proposal_bytes; /* as leader of an ensemble */
+    uint64_t proposal_last_bytes;
     /* Those of schema/metrics.lua that have no member above. */
     uint64_t counters[COUNTER_COUNT];
     struct mk_summary summaries[SUMMARY_COUNT];
@@ -54,6 +56,8 @@ struct replica_connection_info {
 };
 
 const struct replica_stats *replica_stats(const struct replica *replica);
+/* The monotonic time since which clients are served, for the time that a leader leads. */
+int64_t replica_serving_since_ms(const struct replica *replica);
 /* srst: begins all counters and summaries anew, but not what tells the present state. */
 void replica_stats_reset(struct replica *replica);
 void replica_connections_reset(struct replica *replica);          /* crst */

@@ -191,8 +191,6 @@ static bool push_other(lua_State *L, struct stats *stats, const char *name)
     if (strcmp(name, "latency_avg_ms") == 0) {
         const struct replica_latency *latency = &counters(stats)->latency;
         lua_pushnumber(L, latency->count ? (double)latency->total_ms / (double)latency->count : 0);
-    } else if (strcmp(name, "role") == 0) {
-        lua_pushliteral(L, "standalone");
     } else if (strcmp(name, "read_only") == 0) {
         lua_pushboolean(L, false);
     } else if (strcmp(name, "version") == 0) {
@@ -202,7 +200,7 @@ static bool push_other(lua_State *L, struct stats *stats, const char *name)
     } else if (strcmp(name, "config") == 0) {
         lua_rawgeti(L, LUA_REGISTRYINDEX, stats->host->config_ref);
     } else {
-        return false;
+        return stats_push_member(L, stats, name);
     }
     return true;
 }

@@ -100,6 +100,9 @@ struct stats {
 struct stats *stats_push(struct lua_State *L, struct host *host, uint32_t connection,
                          uint64_t argument);
 void stats_close(struct stats *stats);
+/* api_stats_ensemble.c: pushes a field of a member of an ensemble; false: there is none of this
+ * name, and nothing is pushed. */
+bool stats_push_member(struct lua_State *L, struct stats *stats, const char *name);
 /* api_stats_lists.c: ends all iterators. */
 void stats_close_listings(struct stats *stats);
 /* api_stats_lists.c: the methods that list connections, sessions, watches, ...; to be set into

@@ -90,6 +90,7 @@ void lead_submit(struct zab *zab, int64_t zxid, struct mk_bytes bytes)
 {
     disk_append(zab, zxid, bytes);
     zab->lead.proposed = zxid;
+    zab->counts.proposals++;
     forward_all(zab);
     lead_commit_progress(zab);
 }
@@ -152,6 +153,9 @@ void lead_commit_progress(struct zab *zab)
     collect_acked(zab, values);
     int64_t committed = quorum_reached_value(&zab->options.quorum, values, zab->committed);
     zab->lead.proving = committed = MK_MIN(committed, zab_last_logged(zab));
+    if (zab->committed < committed)
+        zab->counts.commits +=
+            history_after(&zab->history, committed) - history_after(&zab->history, zab->committed);
     while (zab->committed < committed) {
         zab->committed = lead_next_sync(zab, committed);
         forward_all(zab);

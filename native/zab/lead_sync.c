@@ -107,6 +107,7 @@ static void begin_snapshot(struct zab *zab, struct peer *peer)
     peer->forwarded = zab->applied;
     peer->commit_sent = settled_zxid(zab);
     link_send(zab, peer, PACKET_SNAP, zxid, MK_BYTES_NULL);
+    zab->counts.trees++;
     peer->phase = PEER_SNAPSHOT;
     if (update->snapshot_count == update->snapshot_capacity) {
         update->snapshot_capacity = MK_MAX(update->snapshot_capacity * 2, 4);
@@ -134,6 +135,7 @@ void lead_sync_begin(struct zab *zab, struct peer *peer)
         common++;
     peer->forwarded = common;
     peer->commit_sent = settled;
+    zab->counts.differences++;
     if (way == SYNC_TRUNC)
         link_send(zab, peer, PACKET_TRUNC,
                   ZAB_MUTANT(26)   ? common + 1

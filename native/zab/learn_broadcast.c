@@ -102,10 +102,18 @@ static void synced(struct zab *zab)
                                         .zxid = zab->learn.committed});
 }
 
+/* An INFORM is both, but counts as Apache counts it. */
+static void count_packet(struct zab *zab, int32_t type)
+{
+    zab->counts.proposals_received += type == PACKET_PROPOSAL;
+    zab->counts.commits_received += type == PACKET_COMMIT || type == PACKET_INFORM;
+}
+
 void learn_broadcast_packet(struct zab *zab, struct peer *peer, const struct packet *packet)
 {
     struct learnership *learn = &zab->learn;
     bool active = learn->phase == LEARNER_ACTIVE;
+    count_packet(zab, packet->type);
     switch (packet->type) {
     case PACKET_PROPOSAL:
         if (!ZAB_MUTANT(31) || active)

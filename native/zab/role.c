@@ -25,6 +25,7 @@ int64_t ticks_ms(const struct zab *zab, int32_t ticks)
 void role_enter(struct zab *zab, enum zab_role role, enum zab_phase phase)
 {
     zab->role = role;
+    zab->counts.looking += role == ZAB_LOOKING;
     phase_enter(zab, phase);
 }
 

@@ -227,6 +227,28 @@ struct zab_status {
 
 void zab_status(const struct zab *zab, struct zab_status *status);
 
+/* Who is linked to this leader; all 0 on others. A follower is synced from its ACK of NEWLEADER on,
+ * as one that has no vote is, too. */
+struct zab_learners {
+    uint32_t linked; /* of any kind, known or not */
+    uint32_t synced_followers, synced_without_vote, synced_observers;
+    uint32_t pending_syncs; /* that wait for what was proposed before */
+};
+
+void zab_learners(const struct zab *zab, struct zab_learners *learners);
+
+/* How often since zab_new. */
+struct zab_counts {
+    uint64_t looking; /* that this server began to look for a leader */
+    /* As leader. */
+    uint64_t proposals, commits;
+    uint64_t differences, trees; /* learners that were sent DIFF or TRUNC, or SNAP */
+    /* As learner, in broadcast. */
+    uint64_t proposals_received, commits_received;
+};
+
+const struct zab_counts *zab_counts(const struct zab *zab);
+
 /* The transaction `zxid`, which lies in (applied, apply_to], or else NULL. Its bytes stay until the
  * next step after ZAB_APPLIED for it. */
 const struct zab_entry *zab_entry(const struct zab *zab, int64_t zxid);

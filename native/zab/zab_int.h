@@ -160,8 +160,8 @@ struct zab {
     int64_t current_epoch;  /* durable */
     int64_t epoch_writing;  /* the next current_epoch, with epoch_ticket; 0: none */
     uint64_t epoch_ticket;
-    bool trusted;                          /* may vote */
-    int64_t persisted;                     /* own log up to here is durable */
+    bool trusted;      /* may vote */
+    int64_t persisted; /* own log up to here is durable */
     int64_t applied, apply_to;
     int64_t committed;
     uint64_t ticket_issued, ticket_done;
@@ -173,6 +173,7 @@ struct zab {
     struct learnership learn;
     struct peer **peers; /* by link number */
     uint32_t peer_capacity;
+    struct zab_counts counts;
     struct zab_update *update;
     struct mk_arena arena;
 };

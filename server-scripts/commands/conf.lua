@@ -1,5 +1,22 @@
 -- SPDX-License-Identifier: MIT
--- conf: what the server runs with, under the names of a zoo.cfg.
+-- conf: what the server runs with, under the names of a zoo.cfg; in an ensemble its members too.
+
+local members = require "moonkeeper.server.members"
+
+-- Apache ends without a line end here.
+local function ensemble_lines(config)
+  local own = members.find(config.servers, config.id)
+  return table.concat {
+    ("initLimit=%d\n"):format(config.init_limit_ticks),
+    ("syncLimit=%d\n"):format(config.sync_limit_ticks),
+    "electionAlg=3\n",
+    ("electionPort=%d\n"):format(own.election_port),
+    ("quorumPort=%d\n"):format(own.quorum_port),
+    ("peerType=%d\n"):format(own.observer and 1 or 0),
+    "membership: \n",
+    members.text(config.servers),
+  }
+end
 
 return {
   name = "conf",
@@ -23,6 +40,7 @@ return {
       ("maxSessionTimeout=%d\n"):format(config.session_timeout_max_ms),
       ("clientPortListenBacklog=%d\n"):format(config.listen_backlog),
       ("serverId=%d\n"):format(config.id),
+      #(config.servers or {}) > 1 and ensemble_lines(config) or "",
     }
   end,
 }

@@ -31,20 +31,33 @@ local function write(stats, sets)
   end
 end
 
+-- Only the leader knows when a session expires.
+local function write_global(stats, timeouts)
+  stats:write(("Global Sessions(%d):\n"):format(#timeouts))
+  for _, line in ipairs(timeouts) do
+    stats:write(line)
+  end
+end
+
 return {
   name = "dump",
   help = "sessions, their ephemeral znodes, and when they would expire",
   run = function(stats)
     local tick_ms, handshake_ms = stats.config.tick_time_ms, stats.config.handshake_timeout_ms
-    local times, sessions = {}, new_sets()
+    local times, sessions, timeouts = {}, new_sets(), {}
     for session in stats:sessions() do
       local time = figures.bucket(session.expires_now_ms, tick_ms)
       times[session.id] = time
+      timeouts[#timeouts + 1] = ("%s\t%dms\n"):format(figures.hex(session.id), session.timeout_ms)
       add(sessions, time, ("\t%s\n"):format(figures.hex(session.id)))
     end
-    stats:write("SessionTracker dump:\n",
-      ("Session Sets (%d)/(%d):\n"):format(#sessions.times, sessions.count))
-    write(stats, sessions)
+    stats:write("SessionTracker dump:\n")
+    if stats.role == "follower" or stats.role == "observer" then
+      write_global(stats, timeouts)
+    else
+      stats:write(("Session Sets (%d)/(%d):\n"):format(#sessions.times, sessions.count))
+      write(stats, sessions)
+    end
 
     stats:write("ephemeral nodes dump:\n",
       ("Sessions with Ephemerals (%d):\n"):format(stats.ephemeral_owner_count))

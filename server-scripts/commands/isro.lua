@@ -3,8 +3,11 @@
 
 return {
   name = "isro",
-  help = "rw, or ro when the server is read-only",
+  help = "rw, ro when the server is read-only, or null when it serves nobody",
   run = function(stats)
+    if not stats.serving then
+      return "null"
+    end
     return stats.read_only and "ro" or "rw"
   end,
 }

@@ -57,7 +57,9 @@ return {
     for _, row in ipairs(schema.list) do
       if row.field then
         local value = stats[row.field]
-        add(row.name, row.decimal and value + 0.0 or value)
+        if value ~= nil or not row.optional then
+          add(row.name, row.decimal and value + 0.0 or value)
+        end
       elseif row.ops then
         local sum = requests(counts, row.ops)
         total = total + sum

@@ -11,12 +11,20 @@
 --   ops       the sum of the requests with these opcodes
 --   same_as   the row whose values it shows
 --   divide    the value is kept in units of 1/divide
+--   optional  the field may be nil: then there is no line
 --   decimal   a fraction, written with a point even when it is whole
 
 local M = {}
 
 local function field(kind, name, from, doc)
   return { name = name, kind = kind, field = from, doc = doc }
+end
+
+-- Only a member of an ensemble has it, and some only in one role.
+local function member(kind, name, from, doc)
+  local row = field(kind, name, from, doc)
+  row.optional = true
+  return row
 end
 
 local function replica(kind, name, doc)
@@ -35,6 +43,8 @@ end
 M.list = {
   field("text", "version", "version", "the version, in the form that clients parse"),
   field("text", "server_state", "role", "standalone, leader, follower or observer"),
+  member("text", "peer_state", "peer_state",
+    "leading, following or observing, and how far it has come: broadcast when all is well"),
   { name = "avg_latency", kind = "gauge", field = "latency_avg_ms", decimal = true,
     doc = "ms from a request read to its answer written, the mean" },
   field("gauge", "max_latency", "latency_max_ms", "the longest, ms"),
@@ -55,7 +65,23 @@ M.list = {
   field("gauge", "open_file_descriptor_count", "file_descriptors_open", "descriptors in use"),
   field("gauge", "max_file_descriptor_count", "file_descriptors_max",
     "the limit of the process"),
-  field("gauge", "uptime", "uptime_ms", "ms since the server began to serve"),
+  field("gauge", "uptime", "uptime_ms", "ms since the server was started"),
+  member("gauge", "quorum_size", "quorum_size", "members that vote"),
+  member("gauge", "leader_uptime", "leader_uptime_ms", "leader: ms since it serves as leader"),
+  member("gauge", "learners", "learner_count", "leader: servers that are connected to it"),
+  member("gauge", "synced_followers", "synced_follower_count",
+    "leader: followers that have its history"),
+  member("gauge", "synced_non_voting_followers", "synced_non_voting_count",
+    "leader: those that are no members"),
+  member("gauge", "synced_observers", "synced_observer_count", "leader: observers likewise"),
+  member("gauge", "pending_syncs", "pending_sync_count",
+    "leader: syncs that wait for what was proposed before them"),
+  member("gauge", "last_proposal_size", "proposal_last_bytes",
+    "leader: bytes of the last transaction that it proposed; -1 before the first"),
+  member("gauge", "max_proposal_size", "proposal_max_bytes", "leader: of the largest"),
+  member("gauge", "min_proposal_size", "proposal_min_bytes", "leader: of the smallest"),
+  member("gauge", "observer_master_id", "observer_master_id",
+    "observer: the number of the server that it follows"),
   field("gauge", "global_sessions", "session_count", "sessions that every server knows"),
   field("gauge", "local_sessions", "local_session_count", "sessions that only this server knows"),
   field("gauge", "auth_failed_count", "auth_failed_count", "addauth requests that were refused"),
@@ -87,6 +113,13 @@ M.list = {
   replica("counter", "request_throttle_wait_count",
     "times that reading from a connection was put off, by a limit on requests or on output"),
   replica("counter", "sync_processor_request_queued", "transactions handed to the log"),
+  replica("counter", "looking_count", "times that this server began to look for a leader"),
+  replica("counter", "proposal_count", "transactions proposed as leader"),
+  replica("counter", "commit_count", "transactions committed as leader"),
+  replica("counter", "diff_count", "learners that were sent what they lacked"),
+  replica("counter", "snap_count", "learners that were sent the whole tree"),
+  replica("counter", "learner_proposal_received_count", "proposals received as follower"),
+  replica("counter", "learner_commit_received_count", "commits received as follower or observer"),
 
   replica("summary", "node_created_watch_count", "watchers told of one created znode"),
   replica("summary", "node_deleted_watch_count", "watchers told of one deleted znode"),
@@ -97,6 +130,11 @@ M.list = {
   replica("summary", "sync_processor_queue_size",
     "transactions that the log has not made durable, when one more comes"),
   host("summary", "sync_processor_batch_size", "transactions that shared one write and sync"),
+  replica("summary", "election_time", "ms from looking for a leader to knowing it"),
+  replica("summary", "unavailable_time", "ms without serving clients, when it is over"),
+  replica("summary", "leader_unavailable_time", "likewise, where this server became the leader"),
+  replica("summary", "follower_sync_time", "ms from knowing the leader to serving as follower"),
+  replica("summary", "observer_sync_time", "likewise as observer"),
   host("summary", "fsynctime", "ms of one write and sync of the log", 1000),
   host("summary", "snapshottime", "ms of one snapshot, from its begin to its end"),
   host("summary", "dbinittime", "ms from the start until the data was restored"),

@@ -11,7 +11,11 @@ local M = {}
 local Commands = {}
 Commands.__index = Commands
 
--- Always answered: scripts of distributions look for "Mode:" in it.
+-- Answered whether clients are served or not; own words are, too. The others answer as Apache does.
+local ALWAYS_RUN <const> = { ruok = true, isro = true, envi = true, gtmk = true, stmk = true }
+local NOT_SERVING <const> = "This ZooKeeper instance is not currently serving requests\n"
+
+-- Always allowed: scripts of distributions look for "Mode:" in it.
 local ALWAYS <const> = "srvr"
 
 ---@param settings { words: string[], load: fun(word: string): table, own: table<string, function>?,
@@ -57,6 +61,8 @@ function Commands:answer(word, stats)
   local text
   if own then
     text = own(stats)
+  elseif not ALWAYS_RUN[word] and not stats.serving then
+    return NOT_SERVING
   else
     self.loaded[word] = self.loaded[word] or self.load(word)
     text = self.loaded[word].run(stats)

@@ -66,6 +66,8 @@ function M.server_lines(stats)
     ("Zxid: %s\n"):format(M.hex(stats.last_zxid)),
     ("Mode: %s\n"):format(stats.role),
     ("Node count: %d\n"):format(stats.znode_count),
+    stats.role == "leader" and ("Proposal sizes last/min/max: %d/%d/%d\n"):format(
+      stats.proposal_last_bytes, stats.proposal_min_bytes, stats.proposal_max_bytes) or "",
   }
 end
 

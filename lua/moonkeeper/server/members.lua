@@ -266,6 +266,37 @@ function M.find(list, id)
   return nil
 end
 
+---The members as text, as it is told to other servers and in /zookeeper/config.
+---@param list moonkeeper.Member[]
+---@return string without a line end
+function M.text(list)
+  local lines, groups, order = {}, {}, {}
+  for index, member in ipairs(list) do
+    local host = member.host:find(":", 1, true) and "[" .. member.host .. "]" or member.host
+    lines[index] = ("server.%d=%s:%d:%d:%s%s"):format(member.id, host, member.quorum_port,
+      member.election_port, member.observer and "observer" or "participant",
+      member.client ~= "" and ";" .. member.client or "")
+    if member.group ~= 0 then
+      if not groups[member.group] then
+        groups[member.group] = {}
+        order[#order + 1] = member.group
+      end
+      table.insert(groups[member.group], member.id)
+    end
+  end
+  table.sort(order)
+  for _, group in ipairs(order) do
+    lines[#lines + 1] = ("group.%d=%s"):format(group, table.concat(groups[group], ":"))
+  end
+  if list.hierarchical then
+    for _, member in ipairs(list) do
+      lines[#lines + 1] = ("weight.%d=%d"):format(member.id, member.weight)
+    end
+  end
+  lines[#lines + 1] = ("version=%x"):format(list.version or 0)
+  return table.concat(lines, "\n")
+end
+
 ---All ids, sorted.
 ---@param list moonkeeper.Member[]
 ---@return integer[]

@@ -17,7 +17,7 @@ The four-letter word `mntr` tells these on the client port, in this order, a lin
 tab, the value. Names are Apache ZooKeeper's, so that its monitoring tools find them;
 [compatibility.md](../compatibility.md) says which of Apache's are left out, and why. Counters,
 summaries and histograms begin anew with `srst`, latencies and packets too; what happened at the
-start is kept.
+start is kept. Lines of a role are only there while the server has it.
 ]]
 
 -- kind, prefixes of its keys (nothing: the name itself), values

@@ -48,10 +48,32 @@ local function metrics(changes)
   return made
 end
 
+-- Fields that a single server, or a server in another role, does not have.
+local OPTIONAL <const> = { epoch = true, leader_id = true }
+for _, row in ipairs(schema.list) do
+  if row.optional then
+    OPTIONAL[row.field] = true
+  end
+end
+
+-- A member of an ensemble of three and an observer, in this role.
+local function member_config(own)
+  local servers = { hierarchical = false, version = 0 }
+  for id = 1, 4 do
+    servers[id] = { id = id, host = id == 2 and "::1" or "10.0.0." .. id, quorum_port = 2880 + id,
+      election_port = 3880 + id, observer = id == 4, group = 0, weight = 1,
+      client = id == 3 and "10.0.0.3:2183" or "" }
+  end
+  return { data_dir = "/d", tick_time_ms = 2000, connections_per_address_max = 60,
+    session_timeout_min_ms = 4000, session_timeout_max_ms = 40000, listen_backlog = 1024, id = own,
+    handshake_timeout_ms = 10000, init_limit_ticks = 10, sync_limit_ticks = 5, servers = servers }
+end
+
 local function stats(changes)
   local made = {
     version = "3.9.4-moonkeeper-0.1.0, built on 2026-05-24 12:00 UTC", role = "standalone",
-    read_only = false, latency_min_ms = 0, latency_avg_ms = 14 / 3, latency_max_ms = 11,
+    read_only = false, serving = true, latency_min_ms = 0, latency_avg_ms = 14 / 3,
+    latency_max_ms = 11,
     packets_received = 9, packets_sent = 8, bytes_received = 274, reply_bytes = 176,
     connection_count = 3, outstanding_requests = 2, last_zxid = 0x100000003, znode_count = 7,
     watch_count = 3, watch_memory_bytes = 206, ephemeral_count = 1, session_count = 1,
@@ -124,6 +146,9 @@ local function stats(changes)
   end
   return setmetatable(made, {
     __index = function(_, name)
+      if OPTIONAL[name] then
+        return nil
+      end
       error("stats has no field " .. name)
     end,
   })
@@ -176,12 +201,26 @@ describe("the answers", function()
     assert.are.equal("imok", run "ruok")
     assert.are.equal("rw", run "isro")
     assert.are.equal("ro", run("isro", stats { read_only = true }))
+    assert.are.equal("null", run("isro", stats { serving = false }))
   end)
 
   it("of srvr", function()
     assert.are.equal(VERSION_LINE .. SERVER_LINES, run "srvr")
     assert.are.equal(VERSION_LINE .. "READ-ONLY mode; serving only read-only clients\n"
       .. SERVER_LINES, run("srvr", stats { read_only = true }))
+  end)
+
+  it("of srvr and stat in an ensemble", function()
+    for _, role in ipairs { "follower", "observer" } do
+      assert.are.equal(VERSION_LINE .. SERVER_LINES:gsub("standalone", role),
+        run("srvr", stats { role = role }))
+    end
+    local sizes = { role = "leader", proposal_last_bytes = 48, proposal_min_bytes = 47,
+      proposal_max_bytes = 96 }
+    local lines = SERVER_LINES:gsub("standalone", "leader") ..
+      "Proposal sizes last/min/max: 48/47/96\n"
+    assert.are.equal(VERSION_LINE .. lines, run("srvr", stats(sizes)))
+    assert.is_truthy(run("stat", stats(sizes)):find(lines, 1, true))
   end)
 
   it("of srvr can be parsed as clients do", function()
@@ -232,6 +271,26 @@ describe("the answers", function()
     assert.is_truthy(run("conf", made):find("\ndataDir=\n", 1, true))
   end)
 
+  it("of conf in an ensemble", function()
+    assert.are.equal("serverId=2\ninitLimit=10\nsyncLimit=5\nelectionAlg=3\nelectionPort=3882\n"
+      .. "quorumPort=2882\npeerType=0\nmembership: \n"
+      .. "server.1=10.0.0.1:2881:3881:participant\nserver.2=[::1]:2882:3882:participant\n"
+      .. "server.3=10.0.0.3:2883:3883:participant;10.0.0.3:2183\n"
+      .. "server.4=10.0.0.4:2884:3884:observer\nversion=0",
+      run("conf", stats { config = member_config(2) }):match("serverId.*"))
+    local config = member_config(4)
+    config.servers.hierarchical, config.servers.version = true, 1 << 32
+    for id, group in pairs { 7, 5, 7 } do
+      config.servers[id].group = group
+    end
+    config.servers[1].weight = 3
+    assert.are.equal("group.5=2\ngroup.7=1:3\nweight.1=3\nweight.2=1\nweight.3=1\nweight.4=1\n"
+      .. "version=100000000", run("conf", stats { config = config }):match("group.*"))
+    assert.is_truthy(run("conf", stats { config = config }):find("\npeerType=1\n", 1, true))
+    config.servers = { config.servers[4] }
+    assert.is_nil(run("conf", stats { config = config }):find("initLimit", 1, true))
+  end)
+
   it("of dirs", function()
     assert.are.equal("datadir_size: 4096\nlogdir_size: 8192\n", run "dirs")
   end)
@@ -245,6 +304,13 @@ describe("the answers", function()
       .. "\tip: /10.0.0.7:47862 sessionId: 0x1000012c4160000\n"
       .. "1 expire at Sun May 24 12:00:12 UTC 2026:\n\tip: /[::1]:2 sessionId: 0x0\n",
       run "dump")
+  end)
+
+  it("of dump on a server that does not lead", function()
+    for _, role in ipairs { "follower", "observer" } do
+      assert.is_truthy(run("dump", stats { role = role }):find("^SessionTracker dump:\n"
+        .. "Global Sessions%(1%):\n0x1000012c4160000\t10000ms\nephemeral nodes dump:\n"))
+    end
   end)
 
   it("of envi begins with the version", function()
@@ -307,6 +373,33 @@ describe("the answers", function()
       assert.are.equal(value, values[name], name)
     end
     assert.is_nil(values.zk_p50_fsynctime, "Apache has no quantiles of it")
+  end)
+
+  it("of mntr have the lines of a role only in it", function()
+    local function names(changes)
+      local found = {}
+      for name, value in run("mntr", stats(changes)):gmatch("([^\n\t]*)\t([^\n]*)\n") do
+        found[name] = value
+      end
+      return found
+    end
+    local alone = names()
+    for _, name in ipairs { "peer_state", "quorum_size", "learners", "leader_uptime",
+      "last_proposal_size", "synced_followers", "observer_master_id" } do
+      assert.is_nil(alone["zk_" .. name], name)
+    end
+    assert.are.equal("0", alone.zk_proposal_count)
+    assert.are.equal("0", alone.zk_cnt_election_time)
+    local leader = names { role = "leader", peer_state = "leading - broadcast", quorum_size = 3,
+      learner_count = 3, synced_follower_count = 2, synced_observer_count = 1,
+      synced_non_voting_count = 0, pending_sync_count = 0, leader_uptime_ms = 7,
+      proposal_last_bytes = 48, proposal_min_bytes = 47, proposal_max_bytes = 96 }
+    for name, value in pairs { server_state = "leader", peer_state = "leading - broadcast",
+      quorum_size = "3", learners = "3", synced_followers = "2", synced_observers = "1",
+      synced_non_voting_followers = "0", pending_syncs = "0", leader_uptime = "7",
+      last_proposal_size = "48", min_proposal_size = "47", max_proposal_size = "96" } do
+      assert.are.equal(value, leader["zk_" .. name], name)
+    end
   end)
 
   it("of mntr tell the quotas of each namespace", function()
@@ -374,6 +467,26 @@ describe("the registry", function()
     assert.are.same({ "hiya", "mntr", "ruok", "srvr" }, registry:words())
     assert.are.equal("hi from standalone", registry:answer("hiya", stats()))
     assert.are.equal("really", registry:answer("ruok", stats()))
+  end)
+
+  it("answers few words while no clients are served, as Apache does", function()
+    local words = {}
+    for path in assert(io.popen("ls " .. DIRECTORY .. "*.lua")):lines() do
+      words[#words + 1] = path:match("(%w+)%.lua$")
+    end
+    local registry = commands.new { words = words, load = load_word, allowed = "*", own = {
+      hiya = function(made)
+        return made.role
+      end,
+    } }
+    local answered = {}
+    for _, word in ipairs(registry:words()) do
+      local text = registry:answer(word, stats { serving = false, role = "looking" })
+      if text ~= "This ZooKeeper instance is not currently serving requests\n" then
+        answered[#answered + 1] = word
+      end
+    end
+    assert.are.same({ "envi", "gtmk", "hiya", "isro", "ruok", "stmk" }, answered)
   end)
 
   it("raises when a word answers no text", function()
