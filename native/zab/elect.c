@@ -184,6 +184,7 @@ static void change_vote(struct zab *zab, const struct vote *vote)
 static void hear_looking(struct zab *zab, int64_t server, int index, const struct vote *vote)
 {
     struct election *election = &zab->election;
+    election->settled[index].known = false; /* whatever its vote is worth: it leads nobody */
     if (vote->zxid < 0 || !zab->trusted)
         return; /* data that is not to be trusted: its owner's or this server's own */
     bool told = false;
@@ -203,7 +204,6 @@ static void hear_looking(struct zab *zab, int64_t server, int index, const struc
     if (!election->looking[index].known && !told)
         answer(zab, server); /* it has not seen this round's vote yet */
     election->looking[index] = (struct ballot){true, ZAB_LOOKING, *vote};
-    election->settled[index].known = false;
     conclude(zab);
 }
 
