@@ -95,10 +95,12 @@ static void check_reign(struct node *node)
     sim->last_leader = (int8_t)node->index;
     if (sim->healed && sim->now >= sim->healed_at)
         sim->marks[MARK_HEALED_ELECTIONS]++;
-    if (!tap_quorum_promised(sim, epoch, epoch) && epoch >= sim->epoch_newest)
+    if (!tap_quorum_promised(sim, epoch, epoch) && epoch > sim->epoch_newest)
         sim_fail(sim, "I7", "node %d serves as leader of epoch %lld, which no quorum took over",
                  (int)node->id, (long long)epoch);
-    sim->epoch_newest = MK_MAX(sim->epoch_newest, epoch);
+    if (epoch < sim->epoch_newest)
+        return; /* the last word of its quorum came late: it will commit nothing of its own */
+    sim->epoch_newest = epoch;
     if (sim->commit_count > 1 && !logged(node, last_commit(sim)->zxid, last_commit(sim)->id))
         sim_fail(sim, "I12", "node %d leads epoch %lld without %llx, which is committed",
                  (int)node->id, (long long)epoch, (unsigned long long)last_commit(sim)->zxid);
