@@ -55,9 +55,7 @@ static int mark_lower(struct store *logs, int64_t last_zxid, uint32_t crc, struc
         return result;
     if (mark.zxid > last_zxid)
         mark = (struct log_mark){.zxid = last_zxid, .crc = crc};
-    result = log_index_write(index, &mark, error);
-    if (result == 0)
-        result = log_index_sync(index, error);
+    result = log_index_replace(index, &mark, error);
     log_index_free(index);
     return result;
 }

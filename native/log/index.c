@@ -137,3 +137,14 @@ int log_index_sync(struct log_index *index, struct log_error *error)
 {
     return store_sync_data(index->file, error);
 }
+
+int log_index_replace(struct log_index *index, const struct log_mark *mark, struct log_error *error)
+{
+    int result = 0;
+    for (int slot = 0; slot < 2 && result == 0; slot++) {
+        result = log_index_write(index, mark, error);
+        if (result == 0)
+            result = log_index_sync(index, error);
+    }
+    return result;
+}

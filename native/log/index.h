@@ -30,5 +30,9 @@ void log_index_free(struct log_index *index);
 /* Not synced. The counter is set here. */
 int log_index_write(struct log_index *index, const struct log_mark *mark, struct log_error *error);
 int log_index_sync(struct log_index *index, struct log_error *error);
+/* Both slots, one after the other, each durable: for a mark that takes something back. Otherwise
+ * the older slot could come into its own again, by a later write that is torn. */
+int log_index_replace(struct log_index *index, const struct log_mark *mark,
+                      struct log_error *error);
 
 #endif

@@ -72,8 +72,7 @@ static int mark_lower(struct txnlog *log, const struct txnlog_tail *tail, struct
     if (result <= 0 || mark.zxid <= tail->last_zxid)
         return result < 0 ? result : 0;
     mark = (struct log_mark){.zxid = tail->last_zxid, .crc = tail->crc};
-    result = log_index_write(log->index, &mark, error);
-    return result < 0 ? result : log_index_sync(log->index, error);
+    return log_index_replace(log->index, &mark, error);
 }
 
 /* After a failed sync the kernel takes pages for clean that never reached the disk; a restarted

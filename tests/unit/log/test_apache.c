@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Apache's own programs read what we wrote: every transaction type with our trailer behind it,
- * error transactions (whose missing digest the trailer takes the place of), our snapshot.
- * Skipped where java or Apache's jar is missing. */
+ * error transactions (whose missing digest the trailer takes the place of), our snapshot; and what
+ * a cut and an installed snapshot leave. Skipped where java or Apache's jar is missing. */
 #include "tests/unit/log/files.h"
+
+#include "log/cut.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -53,14 +55,17 @@ static int copy_body(void *context, const uint8_t *data, size_t size, size_t *co
     return result;
 }
 
+/* `received`: under the name of one that comes from a leader. */
 static void copy_snapshot(struct memory_store *from, struct memory_store *to, const char *name,
-                          int64_t zxid)
+                          int64_t zxid, bool received)
 {
     struct copy copy;
     struct snapfile_info info;
     struct log_error error;
     snapfile_walk_init(&copy.walk);
-    assert_int_equal(snapfile_begin(memory_store_of(to), zxid, &copy.writer, &error), 0);
+    int result = received ? snapfile_begin_received(memory_store_of(to), &copy.writer, &error)
+                          : snapfile_begin(memory_store_of(to), zxid, &copy.writer, &error);
+    assert_int_equal(result, 0);
     assert_int_equal(snapfile_read(memory_store_of(from), name, copy_body, &copy, &info, &error),
                      0);
     info.seal.has_last_zxid = true;
@@ -185,14 +190,14 @@ static int free_port(void)
     return ntohs(address.sin_port);
 }
 
-static pid_t start_server(int port)
+static pid_t start_server(const char *data, int port)
 {
     char config[256], text[512];
     snprintf(config, sizeof config, "%s/zoo.cfg", root);
     snprintf(text, sizeof text,
-             "dataDir=%s/data\nclientPort=%d\nclientPortAddress=127.0.0.1\ntickTime=2000\n"
+             "dataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\ntickTime=2000\n"
              "admin.enableServer=false\n4lw.commands.whitelist=*\nextendedTypesEnabled=true\n",
-             root, port);
+             data, port);
     FILE *file = fopen(config, "w");
     assert_non_null(file);
     fputs(text, file);
@@ -230,32 +235,25 @@ static bool ask(int port, const char *word, char *answer, size_t size)
     return false;
 }
 
-static void test_server(void **state)
+/* Apache's server on these files: it must come to `zxid` and find no digest that differs. Then what
+ * it left behind (a snapshot of its own), read by us. */
+static void serve(struct memory_store *files, int64_t zxid)
 {
-    (void)state;
-    if (java_missing())
-        skip();
-    struct memory_store *from = vectors_load("ensemble-3.8.0/version-2"), *to;
-    to = memory_store_new(1);
-    copy_logs(from, to);
-    copy_snapshot(from, to, "snapshot.0", 0);
-    copy_snapshot(from, to, "snapshot.100000012", 0x100000012);
-    char path[256];
-    snprintf(path, sizeof path, "%s/data", root);
+    static int number;
+    char data[128], path[256], line[64], answer[16384];
+    snprintf(data, sizeof data, "%s/data%d", root, number++);
+    assert_int_equal(mkdir(data, 0755), 0);
+    snprintf(path, sizeof path, "%s/version-2", data);
     assert_int_equal(mkdir(path, 0755), 0);
-    snprintf(path, sizeof path, "%s/data/version-2", root);
-    assert_int_equal(mkdir(path, 0755), 0);
-    directory_save(to, path);
-    memory_store_free(to);
-    memory_store_free(from);
+    directory_save(files, path);
+    snprintf(line, sizeof line, "Zxid: 0x%llx\n", (unsigned long long)zxid);
 
-    char answer[16384];
     int port = free_port(), status;
-    pid_t server = start_server(port);
+    pid_t server = start_server(data, port);
     bool answered = ask(port, "srvr", answer, sizeof answer);
-    bool zxid_good = answered && strstr(answer, "Zxid: 0x200000008") != NULL;
+    bool zxid_good = answered && strstr(answer, line) != NULL;
     if (!zxid_good)
-        print_error("srvr: %s\n", answered ? answer : "no answer");
+        print_error("not %s: %s\n", line, answered ? answer : "no answer");
     bool digests_good =
         ask(port, "mntr", answer, sizeof answer) && strstr(answer, "digest_mismatches_count\t0");
     if (!digests_good)
@@ -265,7 +263,6 @@ static void test_server(void **state)
     assert_true(zxid_good);
     assert_true(digests_good);
 
-    /* And back: what Apache left behind (a snapshot of its own), read by us. */
     struct memory_store *back = memory_store_new(1);
     directory_load(back, path);
     struct replay replay;
@@ -278,10 +275,61 @@ static void test_server(void **state)
     if (result < 0)
         print_error("%s\n", error.text);
     assert_int_equal(result, 0);
-    assert_true(recovered.last_zxid >= 0x200000008);
-    assert_true(recovered.snapshot_zxid >= 0x100000012);
+    assert_true(recovered.last_zxid >= zxid);
     log_report_fini(&report);
     memory_store_free(back);
+}
+
+static struct memory_store *copy_all(void)
+{
+    struct memory_store *from = vectors_load("ensemble-3.8.0/version-2"), *to;
+    to = memory_store_new(1);
+    copy_logs(from, to);
+    copy_snapshot(from, to, "snapshot.0", 0, false);
+    copy_snapshot(from, to, "snapshot.100000012", 0x100000012, false);
+    memory_store_free(from);
+    return to;
+}
+
+static void test_server(void **state)
+{
+    (void)state;
+    if (java_missing())
+        skip();
+    struct memory_store *files = copy_all();
+    serve(files, 0x200000008);
+    memory_store_free(files);
+}
+
+static void test_server_after_cut(void **state)
+{
+    (void)state;
+    if (java_missing())
+        skip();
+    struct memory_store *files = copy_all();
+    struct log_stores stores = {memory_store_of(files), memory_store_of(files)};
+    struct txnlog_tail tail;
+    struct log_error error;
+    assert_int_equal(log_truncate(&stores, 0x100000021, &tail, &error), 0);
+    serve(files, 0x100000021);
+    memory_store_free(files);
+}
+
+static void test_server_after_install(void **state)
+{
+    (void)state;
+    if (java_missing())
+        skip();
+    struct memory_store *files = copy_all();
+    struct memory_store *from = vectors_load("ensemble-3.8.0-leader/version-2");
+    struct log_stores stores = {memory_store_of(files), memory_store_of(files)};
+    struct txnlog_tail tail;
+    struct log_error error;
+    copy_snapshot(from, files, "snapshot.100000034", 0x100000034, true);
+    assert_int_equal(log_install_snapshot(&stores, 0x100000034, &tail, &error), 0);
+    serve(files, 0x100000034);
+    memory_store_free(from);
+    memory_store_free(files);
 }
 
 int main(void)
@@ -289,6 +337,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_toolkit),
         cmocka_unit_test(test_server),
+        cmocka_unit_test(test_server_after_cut),
+        cmocka_unit_test(test_server_after_install),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
