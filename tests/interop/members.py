@@ -71,6 +71,14 @@ class Node:
         words = match.group(1).split()
         return dict(zip(words[::2], words[1::2]))
 
+    def children(self):
+        """Of the root."""
+        since = self.mark()
+        with tempfile.NamedTemporaryFile("r") as file:
+            self.say("list " + file.name)
+            self.wait("^listed$", since=since)
+            return set(file.read().split("\n"))
+
     def log_tail(self, lines=25):
         with open(self.log_path, errors="replace") as log:
             return "".join(log.readlines()[-lines:])

@@ -2,8 +2,9 @@
 /* A member of an ensemble without clients: struct zab, the network of native/server, a real tree,
  * and a disk in memory. Tests drive it against real Apache servers (zab_join.py).
  *   zab_node ID [tick=MS] [init=TICKS] [sync=TICKS] server.N=HOST:QUORUM:ELECTION[:ROLE]...
- * On stdin: "submit N" (as leader: N error transactions), "sync", "status", "stop" (graceful, then
- * it ends) or the end of input (it ends). On stdout: one line for each thing that happened. */
+ * On stdin: "submit N" (as leader: N error transactions), "sync", "status", "list FILE" (children
+ * of the root), "stop" (graceful: it leaves its role) or the end of input (it ends). On stdout: one
+ * line for each thing that happened. */
 #include "base/mem.h"
 #include "base/zxid.h"
 #include "server/peers.h"
@@ -322,6 +323,25 @@ static size_t on_event_whole(void *context, struct zab_event *event)
 
 /* --- commands --------------------------------------------------------------------------------- */
 
+/* The children of the root into a file, a name a line. */
+static void list(struct node *node, const char *path)
+{
+    const struct tree *tree = node->state.tree;
+    FILE *file = fopen(path, "w");
+    if (!file) {
+        printf("cannot list\n");
+        return;
+    }
+    for (struct znode *child = tree_first_child(tree, tree_root(tree)); child;
+         child = tree_next_sibling(tree, child)) {
+        struct mk_bytes name = znode_name(child);
+        fprintf(file, "%.*s\n", (int)mk_bytes_size(name), (const char *)name.data);
+    }
+    fclose(file);
+    printf("listed\n");
+    fflush(stdout);
+}
+
 static void command(struct node *node, const char *line)
 {
     int count;
@@ -332,6 +352,8 @@ static void command(struct node *node, const char *line)
         step(node, &(struct zab_event){.type = ZAB_SYNC, .ticket = 1});
     } else if (strcmp(line, "status") == 0) {
         tell_status(node);
+    } else if (strncmp(line, "list ", 5) == 0) {
+        list(node, line + 5);
     } else if (strcmp(line, "stop") == 0) {
         step(node, &(struct zab_event){.type = ZAB_STOP});
     } else {
