@@ -38,6 +38,46 @@ static void test_every_pair_is_connected_once(void **state)
     }
 }
 
+static bool has_ipv6(void)
+{
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    int descriptor = socket(AF_INET6, SOCK_STREAM, 0);
+    bool has =
+        descriptor >= 0 && bind(descriptor, (struct sockaddr *)&address, sizeof address) == 0;
+    close(descriptor);
+    return has;
+}
+
+static void test_names_and_address_families(void **state)
+{
+    struct world *world = *state;
+    world->members[0].host = "localhost";
+    world->members[1].host = has_ipv6() ? "::1" : "127.0.0.1";
+    for (int i = 0; i < NODES; i++) {
+        world->options.listen_on_all = i == 2;
+        started(world, i);
+    }
+    RUN_UNTIL(world, all_up(world));
+    /* A name that cannot be one (so that no resolver has to be waited for), of a larger and of a
+     * smaller id: told once, tried for ever. */
+    node_stop(world, &world->nodes[0]);
+    node_stop(world, &world->nodes[1]);
+    node_stop(world, &world->nodes[2]);
+    world->members[0].host = world->members[2].host =
+        "a-label-of-a-name-that-is-longer-than-the-sixty-three-bytes-that-one-may-have.invalid";
+    world->options.listen_on_all = false;
+    mk_buffer_clear(&world->log);
+    struct node *node = started(world, 1);
+    RUN_UNTIL(world, logged(world, "server 1 cannot be reached") &&
+                         logged(world, "server 3 cannot be reached"));
+    run_for(world, 500);
+    assert_int_equal(node->ups[1] + node->ups[3], 0);
+    mk_buffer_clear(&world->log);
+    run_for(world, 500);
+    assert_int_equal(world->log.length, 0);
+    assert_true(node->peers->timer_at_ms != INT64_MAX || node->peers->dials);
+}
+
 static void test_an_unsent_message_is_replaced(void **state)
 {
     struct world *world = *state;
@@ -220,9 +260,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(every_pair_is_connected_once),      TEST(an_unsent_message_is_replaced),
-        TEST(a_stranger_that_knocks_is_dialled), TEST(refused_at_the_election_door),
-        TEST(strangers_are_few_and_leave),       TEST(an_address_in_use_is_told),
+        TEST(every_pair_is_connected_once),  TEST(names_and_address_families),
+        TEST(an_unsent_message_is_replaced), TEST(a_stranger_that_knocks_is_dialled),
+        TEST(refused_at_the_election_door),  TEST(strangers_are_few_and_leave),
+        TEST(an_address_in_use_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
