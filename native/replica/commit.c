@@ -75,8 +75,8 @@ static void answer_write(struct replica *replica, const struct commit *commit,
     if (!error)
         op_write_reply(&connection->link.output, commit->op, result);
     egress_reply_end(replica, connection, begin, request->xid, commit->header.zxid, error);
-    stats_replied(replica, connection, request->xid, commit->op, commit->header.zxid,
-                  request->started_ms);
+    stats_replied(replica, connection, HISTOGRAM_UPDATELATENCY, request->xid, commit->op,
+                  commit->header.zxid, request->started_ms);
     pipeline_pop(replica, connection);
 }
 

@@ -537,8 +537,11 @@ static inline void stats_sample(struct replica *replica, enum metric_summary sum
 }
 /* A frame to a client, of so many bytes without its length. */
 void stats_sent(struct replica *replica, size_t bytes);
-void stats_replied(struct replica *replica, struct connection *connection, int32_t xid, int32_t op,
-                   int64_t zxid, int64_t started_ms);
+/* One sample serves the server and the kind of request; the connection has its own. */
+void stats_replied(struct replica *replica, struct connection *connection,
+                   enum metric_histogram latency, int32_t xid, int32_t op, int64_t zxid,
+                   int64_t started_ms);
+enum metric_histogram stats_latency_of(int32_t op);
 void stats_digest(struct replica *replica, int64_t zxid);
 
 #endif

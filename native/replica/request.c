@@ -343,7 +343,8 @@ static void answer_read(struct replica *replica, struct connection *connection,
         output->length = body;
     int32_t xid = request->op == MK_OP_PING ? MK_XID_PING : request->xid;
     egress_reply_end(replica, connection, begin, xid, zxid, error);
-    stats_replied(replica, connection, xid, request->op, zxid, request->started_ms);
+    stats_replied(replica, connection, HISTOGRAM_READLATENCY, xid, request->op, zxid,
+                  request->started_ms);
     if (may_add_watch(request->op, frame))
         check_watch_limit(replica, connection);
 }
@@ -363,7 +364,8 @@ void request_answer(struct replica *replica, struct connection *connection, stru
     int64_t zxid =
         request->answer_zxid == ZXID_LAST_APPLIED ? replica->last_zxid : request->answer_zxid;
     egress_reply_end(replica, connection, begin, request->xid, zxid, request->error);
-    stats_replied(replica, connection, request->xid, request->op, zxid, request->started_ms);
+    stats_replied(replica, connection, stats_latency_of(request->op), request->xid, request->op,
+                  zxid, request->started_ms);
     if (request->close_after)
         connection_end(replica, connection);
 }

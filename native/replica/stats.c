@@ -15,22 +15,36 @@ static void latency_add(struct replica_latency *latency, int64_t elapsed_ms)
     latency->count++;
 }
 
-/* All others, pings too, are answered from the tree. */
-static bool is_update(int32_t op)
+enum metric_histogram stats_latency_of(int32_t op)
 {
     const struct mk_op_info *info = mk_op_find(op);
-    return info && info->kind == MK_KIND_WRITE;
+    return info && info->kind == MK_KIND_WRITE ? HISTOGRAM_UPDATELATENCY : HISTOGRAM_READLATENCY;
 }
 
-void stats_replied(struct replica *replica, struct connection *connection, int32_t xid, int32_t op,
-                   int64_t zxid, int64_t started_ms)
+struct replica_latency replica_latency(const struct replica_stats *stats)
+{
+    static const enum metric_histogram parts[] = {HISTOGRAM_READLATENCY, HISTOGRAM_UPDATELATENCY};
+    struct replica_latency latency = {0, 0, 0, 0};
+    for (size_t i = 0; i < MK_ARRAY_LENGTH(parts); i++) {
+        const struct mk_summary *part = &stats->histograms[parts[i]].summary;
+        if (part->count == 0)
+            continue;
+        int64_t min_ms = (int64_t)mk_summary_min(part);
+        latency.min_ms = latency.count ? MK_MIN(latency.min_ms, min_ms) : min_ms;
+        latency.max_ms = MK_MAX(latency.max_ms, (int64_t)part->max);
+        latency.total_ms += (int64_t)part->sum;
+        latency.count += part->count;
+    }
+    return latency;
+}
+
+void stats_replied(struct replica *replica, struct connection *connection,
+                   enum metric_histogram latency, int32_t xid, int32_t op, int64_t zxid,
+                   int64_t started_ms)
 {
     int64_t elapsed_ms = replica->now_ms - started_ms;
-    latency_add(&replica->stats.latency, elapsed_ms);
     replica->stats.packets_sent++;
-    enum metric_histogram histogram =
-        is_update(op) ? HISTOGRAM_UPDATELATENCY : HISTOGRAM_READLATENCY;
-    mk_histogram_add(&replica->stats.histograms[histogram], (uint64_t)elapsed_ms);
+    mk_histogram_add(&replica->stats.histograms[latency], (uint64_t)elapsed_ms);
     struct replica_connection_info *info = &connection->info;
     latency_add(&info->latency, elapsed_ms);
     info->sent++;
@@ -77,7 +91,6 @@ const struct replica_stats *replica_stats(const struct replica *replica)
 void replica_stats_reset(struct replica *replica)
 {
     struct replica_stats *stats = &replica->stats;
-    stats->latency = (struct replica_latency){0, 0, 0, 0};
     stats->packets_received = stats->packets_sent = 0;
     stats->bytes_received = stats->bytes_sent = 0;
     stats->sessions_expired_count = stats->connection_drop_count = 0;

@@ -16,7 +16,6 @@ struct replica_latency { /* milliseconds, from a request read to its reply writt
 };
 
 struct replica_stats {
-    struct replica_latency latency; /* all requests */
     uint64_t packets_received, packets_sent;
     uint64_t bytes_received, bytes_sent;
     uint64_t outstanding_requests;
@@ -55,6 +54,8 @@ struct replica_connection_info {
     struct replica_latency latency;
 };
 
+/* Of all requests: those of the two histograms, of reads and of writes, together. */
+struct replica_latency replica_latency(const struct replica_stats *stats);
 const struct replica_stats *replica_stats(const struct replica *replica);
 /* The monotonic time since which clients are served, for the time that a leader leads. */
 int64_t replica_serving_since_ms(const struct replica *replica);

@@ -62,8 +62,8 @@ static const struct server_figures *figures_of(struct stats *stats)
         return (int64_t)(expression);                                                              \
     }
 
-COUNTER(latency_min_ms, latency.min_ms)
-COUNTER(latency_max_ms, latency.max_ms)
+VALUE(latency_min_ms, replica_latency(counters(stats)).min_ms)
+VALUE(latency_max_ms, replica_latency(counters(stats)).max_ms)
 COUNTER(packets_received, packets_received)
 COUNTER(packets_sent, packets_sent)
 COUNTER(bytes_received, bytes_received)
@@ -189,8 +189,8 @@ static const struct {
 static bool push_other(lua_State *L, struct stats *stats, const char *name)
 {
     if (strcmp(name, "latency_avg_ms") == 0) {
-        const struct replica_latency *latency = &counters(stats)->latency;
-        lua_pushnumber(L, latency->count ? (double)latency->total_ms / (double)latency->count : 0);
+        struct replica_latency latency = replica_latency(counters(stats));
+        lua_pushnumber(L, latency.count ? (double)latency.total_ms / (double)latency.count : 0);
     } else if (strcmp(name, "read_only") == 0) {
         lua_pushboolean(L, false);
     } else if (strcmp(name, "version") == 0) {
