@@ -155,7 +155,8 @@ def run(options, directory):
     names = chosen(options)
     # Those that compare share their servers, so they come first and in one go.
     for name in sorted(names, key=list(WORKLOADS).index):
-        if name in ("million", "snapshot", "children", "connections", "large"):
+        if name in ("million", "snapshot", "children", "connections", "ensemble", "failover",
+                    "large"):
             stop_all()
         try:
             WORKLOADS[name](context)

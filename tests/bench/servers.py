@@ -92,8 +92,8 @@ class Server:
                 self.port = int(found.group(2))
         stream.close()
 
-    def start(self, timeout=120):
-        """Starts it and returns the seconds until the first session was given."""
+    def launch(self):
+        """Starts the process; returns when that was."""
         self.lines = []
         command = self.command()
         started = time.monotonic()
@@ -103,6 +103,11 @@ class Server:
                                         start_new_session=True)
         Server.running.append(self)
         threading.Thread(target=self._collect, args=(self.process.stdout,), daemon=True).start()
+        return started
+
+    def start(self, timeout=120):
+        """Starts it and returns the seconds until the first session was given."""
+        started = self.launch()
         patience = 0.2
         while time.monotonic() - started < timeout:
             if self.process.poll() is not None:

@@ -12,6 +12,7 @@ import statistics
 import threading
 import time
 
+from ensembles import ensemble, failover
 from servers import Apache, BenchError, Moonkeeper, Nothing
 
 MILLION = 1_000_000
@@ -35,14 +36,14 @@ class Context:
         self.compared = None  # servers of the comparison, started once
         self.made = 0
 
-    def _fresh_directory(self, name):
+    def fresh_directory(self, name):
         self.made += 1
         return os.path.join(self.directory, f"{self.made}-{name}")
 
     def moonkeeper(self):
         if not os.access(self.options.moonkeeper, os.X_OK):
             return None
-        return Moonkeeper(self._fresh_directory("moonkeeper"), self.options.moonkeeper)
+        return Moonkeeper(self.fresh_directory("moonkeeper"), self.options.moonkeeper)
 
     def require_moonkeeper(self):
         server = self.moonkeeper()
@@ -51,12 +52,12 @@ class Context:
         return server
 
     def nothing(self):
-        return Nothing(self._fresh_directory("nothing"), self.options.nothing)
+        return Nothing(self.fresh_directory("nothing"), self.options.nothing)
 
     def apache(self):
         if self.options.no_apache or Apache.missing():
             return None
-        return Apache(self._fresh_directory("apache"))
+        return Apache(self.fresh_directory("apache"))
 
     def candidates(self):
         found = (self.moonkeeper(), self.nothing(), self.apache())
@@ -412,6 +413,8 @@ WORKLOADS = {
     "snapshot": snapshot,
     "children": children,
     "connections": connections,
+    "ensemble": ensemble,
+    "failover": failover,
     "large": large,
 }
 QUICK = ("idle", "reads", "writes", "writes64", "latency", "watch", "million")

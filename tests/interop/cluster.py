@@ -72,8 +72,7 @@ class Cluster:
         try:
             for line in harness.four_letter_word(server.port, "srvr", 1).split("\n"):
                 if line.startswith("Mode: "):
-                    mode = line[len("Mode: "):].strip()
-                    return None if mode == "looking" else mode
+                    return line[len("Mode: "):].strip()
         except OSError:
             pass
         return None

@@ -47,6 +47,7 @@ SUITES = {
     "huge": (served("huge.py", ("--seconds", "1"), ("--seconds", "0.5", "--size", "0.1")), 300),
     "zab_join": (lambda options: [PYTHON, os.path.join(harness.HERE, "zab_join.py")], 300),
     "zab_trouble": (lambda options: [PYTHON, os.path.join(harness.HERE, "zab_trouble.py")], 400),
+    "ensemble": (served("ensemble.py"), 400),
     "kazoo": (served("kazoo_suite.py", (), ("--only", "TestClient::test_create")), 900),
 }
 
