@@ -44,7 +44,7 @@ static void write_member(struct mk_buffer *text, const struct server_member *mem
     mk_buffer_append_string(text, "\n");
 }
 
-/* As Apache writes it (quorum-protocol reference, 3.3); version 0 is that of a static file. */
+/* As Apache writes it (quorum-protocol reference, 3.3). */
 static void write_config(struct mk_buffer *text, const struct server_options *options)
 {
     bool hierarchical = false;
@@ -68,7 +68,7 @@ static void write_config(struct mk_buffer *text, const struct server_options *op
     for (size_t i = 0; i < options->member_count && hierarchical; i++)
         mk_buffer_print(text, "weight.%lld=%llu\n", (long long)options->members[i].id,
                         (unsigned long long)options->members[i].weight);
-    mk_buffer_append_string(text, "version=0");
+    mk_buffer_print(text, "version=%llx", (unsigned long long)options->members_version);
 }
 
 int ensemble_prepare(struct server *server, struct server_error *error)
