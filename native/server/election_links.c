@@ -130,6 +130,7 @@ void election_link_adopt(struct election_peer *peer, struct peer_socket *socket)
     peer->socket = socket;
     peer->connected_ms = peers_now(peer->peers);
     peer_socket_own(socket, peer, &link_use);
+    peer_socket_watch(socket);
     PEERS_TRACE(peer->peers, INFO, "election connection with server %lld (%s)", (long long)peer->id,
                 socket->address);
     struct zab_event event = {.type = ZAB_PEER_UP, .server = peer->id};

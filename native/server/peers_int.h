@@ -55,6 +55,9 @@ struct peer_socket {
 struct peer_socket *peer_socket_new(struct peers *peers);
 /* It is connected: finds out the address, sets the options. False when it is gone already. */
 bool peer_socket_connected(struct peer_socket *socket);
+/* For a connection whose other end always reads: if what was sent is not acknowledged for half a
+ * minute, it breaks. (A learner that makes a snapshot durable may well not read for longer.) */
+void peer_socket_watch(struct peer_socket *socket);
 void peer_socket_own(struct peer_socket *socket, void *owner, const struct peer_socket_use *use);
 void peer_socket_read(struct peer_socket *socket);
 void peer_socket_stop_reading(struct peer_socket *socket);

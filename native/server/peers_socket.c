@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #define READ_BYTES ((size_t)64 << 10)
+#define OUTPUT_KEEP_BYTES ((size_t)1 << 20) /* what a leader under load sends in a turn */
 #define KEEPALIVE_SECONDS 10
 /* Data that nobody acknowledges for so long has no receiver: the machine or the way is gone. */
 #define UNACKNOWLEDGED_MS 30000u
@@ -65,11 +66,15 @@ bool peer_socket_connected(struct peer_socket *socket)
     address_text(socket, &other);
     uv_tcp_nodelay(&socket->tcp, 1);
     uv_tcp_keepalive(&socket->tcp, 1, KEEPALIVE_SECONDS);
+    return true;
+}
+
+void peer_socket_watch(struct peer_socket *socket)
+{
     uv_os_fd_t descriptor;
     unsigned limit = UNACKNOWLEDGED_MS;
     if (uv_fileno((uv_handle_t *)&socket->tcp, &descriptor) == 0)
         setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &limit, sizeof limit);
-    return true;
 }
 
 void peer_socket_own(struct peer_socket *socket, void *owner, const struct peer_socket_use *use)
@@ -176,7 +181,7 @@ int peer_socket_send(struct peer_socket *socket, struct mk_buffer *output)
     if ((size_t)MK_MAX(sent, 0) < output->length)
         return send_later(socket, output, (size_t)MK_MAX(sent, 0));
     mk_buffer_clear(output);
-    mk_buffer_shrink(output, READ_BYTES);
+    mk_buffer_shrink(output, OUTPUT_KEEP_BYTES);
     return 0;
 }
 
