@@ -107,6 +107,28 @@ void lead_applied(struct zab *zab)
         lead_discover_progress(zab);
 }
 
+/* This server and the voters that follow it. */
+static bool has_quorum(const struct zab *zab)
+{
+    struct quorum_set set;
+    quorum_set_clear(&set);
+    quorum_set_add(&set, zab->options.id);
+    for (uint32_t i = 0; i < zab->peer_capacity; i++) {
+        const struct peer *peer = zab->peers[i];
+        if (peer && peer->votes && peer->phase == PEER_ACTIVE)
+            quorum_set_add(&set, peer->server);
+    }
+    return quorum_reached(&zab->options.quorum, &set);
+}
+
+/* Without a quorum there is nothing to wait for: the others elect already, and need this server's
+ * vote. Not from here, where links are being walked. */
+static void look_at_quorum(struct zab *zab)
+{
+    if (zab->lead.established && !has_quorum(zab))
+        zab->lead.ping_ms = zab->now_ms;
+}
+
 void lead_peer_gone(struct zab *zab, struct peer *peer)
 {
     struct sync_waits *syncs = &zab->lead.syncs;
@@ -121,6 +143,7 @@ void lead_peer_gone(struct zab *zab, struct peer *peer)
         if (syncs->items[i].local || syncs->items[i].link != peer->number)
             syncs->items[kept++] = syncs->items[i];
     syncs->count = kept;
+    look_at_quorum(zab);
 }
 
 /* --- the clock -------------------------------------------------------------------------------- */
@@ -158,19 +181,6 @@ static void drop_late(struct zab *zab)
                       (unsigned long long)(peer->acked + 1),
                       (long long)(zab->now_ms - peer->behind_since_ms));
     }
-}
-
-static bool has_quorum(const struct zab *zab)
-{
-    struct quorum_set set;
-    quorum_set_clear(&set);
-    quorum_set_add(&set, zab->options.id);
-    for (uint32_t i = 0; i < zab->peer_capacity; i++) {
-        const struct peer *peer = zab->peers[i];
-        if (peer && peer->votes && peer->phase == PEER_ACTIVE)
-            quorum_set_add(&set, peer->server);
-    }
-    return quorum_reached(&zab->options.quorum, &set);
 }
 
 void lead_tick(struct zab *zab)
