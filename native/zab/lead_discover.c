@@ -38,6 +38,25 @@ static void drop_older(struct zab *zab, const struct peer *peer)
     }
 }
 
+/* As with Apache such a server may follow: one that is about to be a member does. But mostly two
+ * files disagree. */
+static void compare_lists(const struct zab *zab, const struct peer *peer)
+{
+    const struct quorum_member *member = quorum_find(&zab->options.quorum, peer->server);
+    if (!member)
+        ZAB_TRACE(zab, MK_LEVEL_WARN,
+                  "server %lld (%s) is not among the servers that this one knows: it follows "
+                  "without a vote. Compare the lists of servers",
+                  (long long)peer->server, peer->address);
+    else if (member->observer != peer->observer)
+        ZAB_TRACE(zab, MK_LEVEL_WARN,
+                  "server %lld (%s) comes as %s, but is %s in the list of this one: it has no "
+                  "vote. Compare the lists of servers",
+                  (long long)peer->server, peer->address,
+                  peer->observer ? "an observer" : "a participant",
+                  member->observer ? "an observer" : "a participant");
+}
+
 void lead_info(struct zab *zab, struct peer *peer, const struct packet *packet)
 {
     struct leadership *lead = &zab->lead;
@@ -73,6 +92,7 @@ void lead_info(struct zab *zab, struct peer *peer, const struct packet *packet)
     if (ZAB_MUTANT(19))
         peer->votes = true;
     peer->phase = PEER_INFO;
+    compare_lists(zab, peer);
     drop_older(zab, peer);
     if (lead->epoch && accepted > lead->epoch && peer->votes) {
         look_again(zab, "server %lld has promised the later epoch %lld", (long long)peer->server,

@@ -194,17 +194,20 @@ static void run(struct world *world, int64_t until_ms)
     }
 }
 
-static void start(struct world *world, int64_t id, int64_t last_zxid)
+#define TWO "server.1=a:1:2:participant\nserver.2=b:1:2:participant\n"
+#define OBSERVER "server.3=c:1:2:observer\nversion=0"
+
+static void start_with(struct world *world, int64_t id, int64_t last_zxid, const char *config,
+                       const struct mk_trace *trace)
 {
-    static const char config[] = "server.1=a:1:2:participant\nserver.2=b:1:2:participant\n"
-                                 "server.3=c:1:2:observer\nversion=0";
     struct zab_options options;
     zab_options_init(&options);
     char reason[200];
     assert_int_equal(
         quorum_parse(&options.quorum, mk_bytes_of_string(config), reason, sizeof reason), 0);
     options.id = id;
-    options.observer = id == 3;
+    options.observer = quorum_find(&options.quorum, id)->observer;
+    options.trace = trace;
     options.config = mk_bytes_of_string(config);
     struct node *node = &world->nodes[id - 1];
     node->zab = zab_new(&options);
@@ -220,6 +223,11 @@ static void start(struct world *world, int64_t id, int64_t last_zxid)
         step(world, (int)id - 1, (struct zab_event){.type = ZAB_PEER_UP, .server = other});
         step(world, (int)other - 1, (struct zab_event){.type = ZAB_PEER_UP, .server = id});
     }
+}
+
+static void start(struct world *world, int64_t id, int64_t last_zxid)
+{
+    start_with(world, id, last_zxid, TWO OBSERVER, NULL);
 }
 
 static void finish(struct world *world)
@@ -325,12 +333,68 @@ static void a_tree_is_counted(void **state)
     finish(&world);
 }
 
+static void remember(void *context, enum mk_level level, const char *component, const char *text)
+{
+    (void)component;
+    struct mk_buffer *lines = context;
+    if (level == MK_LEVEL_WARN)
+        mk_buffer_print(lines, "%s\n", text);
+}
+
+/* The leader has another list than server 3. */
+static void check_disagreement(const char *leaders, const char *learners, const char *line)
+{
+    struct world world = {0};
+    struct mk_buffer lines = MK_BUFFER_EMPTY;
+    struct mk_trace trace = {.level = MK_LEVEL_WARN, .write = remember, .context = &lines};
+    start(&world, 1, 0);
+    start_with(&world, 2, 0, leaders, &trace);
+    run(&world, 2000);
+    start_with(&world, 3, 0, learners, NULL);
+    run(&world, 4000);
+    mk_buffer_append(&lines, "", 1);
+    if (line)
+        assert_non_null(strstr((const char *)lines.data, line));
+    else
+        assert_string_equal((const char *)lines.data, "");
+    mk_buffer_fini(&lines);
+    finish(&world);
+}
+
+static void lists_that_differ_are_named(void **state)
+{
+    (void)state;
+    check_disagreement(TWO OBSERVER, TWO OBSERVER, NULL);
+    check_disagreement(TWO "version=0", TWO OBSERVER,
+                       "server 3 (here) is not among the servers that this one knows");
+    check_disagreement(TWO "server.3=c:1:2:participant\nversion=0", TWO OBSERVER,
+                       "server 3 (here) comes as an observer, but is a participant");
+}
+
+static void a_server_that_is_not_listed_follows(void **state)
+{
+    (void)state;
+    struct world world = {0};
+    struct zab_learners learners;
+    start_with(&world, 1, 0, TWO "version=0", NULL);
+    start_with(&world, 2, 0, TWO "version=0", NULL);
+    start_with(&world, 3, 0, TWO "server.3=c:1:2:participant\nversion=0", NULL);
+    run(&world, 4000);
+    zab_learners(world.nodes[1].zab, &learners);
+    assert_int_equal(learners.linked, 2);
+    assert_int_equal(learners.synced_followers, 1);
+    assert_int_equal(learners.synced_without_vote, 1);
+    finish(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_leader_knows_who_follows),
         cmocka_unit_test(counts_are_those_of_what_happened),
         cmocka_unit_test(a_tree_is_counted),
+        cmocka_unit_test(a_server_that_is_not_listed_follows),
+        cmocka_unit_test(lists_that_differ_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
