@@ -35,14 +35,28 @@ void election_links_init(struct peers *peers)
             peer_of(peers, peers->options.members[i].id);
 }
 
+/* Two servers with one id, say, make and break connections without an end. */
+static bool may_tell(struct election_peer *peer)
+{
+    int64_t now_ms = peers_now(peer->peers);
+    uint64_t kept_back = mk_quiet_take(&peer->changes, now_ms);
+    if (kept_back > 0)
+        PEERS_TRACE(peer->peers, WARN,
+                    "... and %llu more lines in a minute about the election connection with server "
+                    "%lld, which does not last",
+                    (unsigned long long)kept_back, (long long)peer->id);
+    return mk_quiet_pass(&peer->changes, now_ms);
+}
+
 /* --- the end of a connection ------------------------------------------------------------------ */
 
 void election_link_drop(struct election_peer *peer, const char *why)
 {
     if (!peer->socket)
         return;
-    PEERS_TRACE(peer->peers, INFO, "election connection with server %lld (%s) ends: %s",
-                (long long)peer->id, peer->socket->address, why);
+    if (may_tell(peer))
+        PEERS_TRACE(peer->peers, INFO, "election connection with server %lld (%s) ends: %s",
+                    (long long)peer->id, peer->socket->address, why);
     peer_socket_close(peer->socket, false);
     peer->socket = NULL;
     peer->broken = false;
@@ -131,8 +145,9 @@ void election_link_adopt(struct election_peer *peer, struct peer_socket *socket)
     peer->connected_ms = peers_now(peer->peers);
     peer_socket_own(socket, peer, &link_use);
     peer_socket_watch(socket);
-    PEERS_TRACE(peer->peers, INFO, "election connection with server %lld (%s)", (long long)peer->id,
-                socket->address);
+    if (may_tell(peer))
+        PEERS_TRACE(peer->peers, INFO, "election connection with server %lld (%s)",
+                    (long long)peer->id, socket->address);
     struct zab_event event = {.type = ZAB_PEER_UP, .server = peer->id};
     peers_feed(peer->peers, &event);
     if (peer->socket != socket)

@@ -153,6 +153,7 @@ struct election_peer {
     char *hello_addresses;    /* of its last hello; NULL: none */
     struct mk_bytes hello_at; /* those of them that were not tried yet */
     struct mk_quiet twice;    /* lines that it may exist twice */
+    struct mk_quiet changes;  /* lines that the connection begins or ends */
 };
 
 struct election_links {
@@ -204,7 +205,8 @@ struct quorum_links {
     struct quorum_link **links; /* by number; NULL: free */
     uint32_t capacity, accepted;
     struct peer_dial *dial;
-    bool refuse_due; /* ZAB_LINK_REFUSED is to be fed */
+    bool refuse_due;      /* ZAB_LINK_REFUSED is to be fed */
+    struct mk_quiet ends; /* lines that a learner closed its link */
 };
 
 void quorum_look(struct peer_stranger *stranger);

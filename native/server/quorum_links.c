@@ -104,9 +104,13 @@ static void link_input(struct peer_socket *socket)
 
 static void link_ended(struct peer_socket *socket, int status)
 {
-    PEERS_TRACE(socket->peers, INFO, "quorum connection with %s ends: %s", socket->address,
-                status == UV_EOF ? "the other side closed it" : uv_strerror(status));
-    link_down(socket->owner);
+    struct quorum_link *link = socket->owner;
+    struct mk_quiet *quiet = &socket->peers->quorum.ends;
+    mk_quiet_take(quiet, peers_now(socket->peers));
+    if (link->dialled || mk_quiet_pass(quiet, peers_now(socket->peers)))
+        PEERS_TRACE(socket->peers, INFO, "quorum connection with %s ends: %s", socket->address,
+                    status == UV_EOF ? "the other side closed it" : uv_strerror(status));
+    link_down(link);
 }
 
 /* --- writing ---------------------------------------------------------------------------------- */

@@ -59,6 +59,25 @@ void link_send(struct zab *zab, struct peer *peer, int32_t type, int64_t zxid, s
         &(struct packet){.type = type, .zxid = zxid, .data = data, .identities = MK_BYTES_NULL});
 }
 
+/* Strangers can cause this as often as they like. */
+static void tell_drop(struct zab *zab, const struct peer *peer, const char *reason)
+{
+    struct mk_quiet *quiet = &zab->drops;
+    uint64_t kept_back = mk_quiet_take(quiet, zab->now_ms);
+    if (kept_back > 0)
+        ZAB_TRACE(zab, MK_LEVEL_WARN,
+                  "... and %llu more of this kind in a minute: quorum connections that were closed",
+                  (unsigned long long)kept_back);
+    if (!peer->votes && !mk_quiet_pass(quiet, zab->now_ms))
+        return;
+    if (peer->server == ZAB_NOBODY)
+        ZAB_TRACE(zab, MK_LEVEL_WARN, "closing the quorum connection of %s: %s",
+                  peer->address[0] ? peer->address : "a server", reason);
+    else
+        ZAB_TRACE(zab, MK_LEVEL_WARN, "closing the quorum connection of server %lld: %s",
+                  (long long)peer->server, reason);
+}
+
 void link_drop(struct zab *zab, struct peer *peer, const char *format, ...)
 {
     if (peer->link.closing)
@@ -68,12 +87,7 @@ void link_drop(struct zab *zab, struct peer *peer, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(reason, sizeof reason, format, arguments);
     va_end(arguments);
-    if (peer->server == ZAB_NOBODY)
-        ZAB_TRACE(zab, MK_LEVEL_WARN, "closing the quorum connection of %s: %s",
-                  peer->address[0] ? peer->address : "a server", reason);
-    else
-        ZAB_TRACE(zab, MK_LEVEL_WARN, "closing the quorum connection of server %lld: %s",
-                  (long long)peer->server, reason);
+    tell_drop(zab, peer, reason);
     peer->link.closing = true;
     link_touch(zab, peer);
     if (zab->role == ZAB_LEADING)

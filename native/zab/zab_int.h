@@ -5,6 +5,7 @@
 #define ZAB_ZAB_INT_H
 
 #include "base/arena.h"
+#include "base/quiet.h"
 #include "zab/history.h"
 #include "zab/packet.h"
 #include "zab/zab.h"
@@ -174,6 +175,7 @@ struct zab {
     struct peer **peers; /* by link number */
     uint32_t peer_capacity;
     struct zab_counts counts;
+    struct mk_quiet drops; /* lines about links of those that have no vote */
     struct zab_update *update;
     struct mk_arena arena;
 };
