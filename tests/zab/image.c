@@ -129,7 +129,8 @@ void disk_queue_step(struct node *node, const struct zab_disk_step *step)
 {
     struct disk *disk = &node->disk;
     if (disk->first + disk->count == disk->capacity) {
-        memmove(disk->jobs, disk->jobs + disk->first, disk->count * sizeof *disk->jobs);
+        if (disk->count > 0)
+            memmove(disk->jobs, disk->jobs + disk->first, disk->count * sizeof *disk->jobs);
         disk->first = 0;
         if (disk->count * 2 >= disk->capacity) {
             disk->capacity = disk->capacity ? disk->capacity * 2 : 32;
