@@ -3,6 +3,7 @@
  * without a state, so it is the server's own. */
 #include "log/check.h"
 
+#include "log/epochs.h"
 #include "log/format.h"
 #include "log/names.h"
 #include "log/pending.h"
@@ -127,6 +128,44 @@ static int check_logs(struct check *check)
     return result;
 }
 
+/* --- epochs ------------------------------------------------------------------------------------
+ */
+
+static int print_epoch(struct check *check, const char *label, int result, int64_t epoch)
+{
+    if (result < 0 && result != MK_ERR_CORRUPT)
+        return result;
+    if (result == 1)
+        mk_buffer_print(check->text, "%s %lld", label, (long long)epoch);
+    else
+        mk_buffer_print(check->text, "%s %s", label, result == 0 ? "missing" : "damaged");
+    return 0;
+}
+
+/* Of a member of an ensemble; nothing is said where there is none. */
+static int check_epochs(struct check *check)
+{
+    static const char *const names[] = {LOG_EPOCH_ACCEPTED, LOG_EPOCH_CURRENT};
+    struct store *snapshots = check->stores->snapshots;
+    int results[4], any = 0;
+    int64_t epochs[4] = {0};
+    for (int i = 0; i < 2; i++) {
+        results[2 * i] = log_epoch_read(snapshots, names[i], &epochs[2 * i], check->error);
+        results[2 * i + 1] =
+            log_epoch_read_copy(snapshots, names[i], &epochs[2 * i + 1], check->error);
+        any |= results[2 * i] | results[2 * i + 1];
+    }
+    for (int i = 0; i < 2 && any; i++) {
+        int result = print_epoch(check, names[i], results[2 * i], epochs[2 * i]);
+        if (result == 0)
+            result = print_epoch(check, ", second copy", results[2 * i + 1], epochs[2 * i + 1]);
+        if (result < 0)
+            return result;
+        mk_buffer_print(check->text, "\n");
+    }
+    return 0;
+}
+
 /* --- the verdict ------------------------------------------------------------------------------ */
 
 static void verdict_reset(void *context)
@@ -223,6 +262,8 @@ int log_check(const struct log_stores *stores, bool snapshot_alone, struct log_c
     *result =
         (struct log_check_result){.first_zxid = -1, .last_zxid = -1, .best_snapshot_zxid = -1};
     int status = check_snapshots(&check);
+    if (status == 0)
+        status = check_epochs(&check);
     int pending = status == 0 ? check_pending(&check) : status;
     if (pending != 0)
         return MK_MIN(pending, 0);

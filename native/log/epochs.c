@@ -66,9 +66,9 @@ static void copy_name(const char *name, char copy[LOG_NAME_BYTES])
     snprintf(copy, LOG_NAME_BYTES, LOG_EPOCH_COPY "%s", name);
 }
 
-/* As log_epoch_read. Only what would be written again is believed. */
-static int copy_read(struct store *snapshots, const char *name, int64_t *epoch,
-                     struct log_error *error)
+/* Only what would be written again is believed. */
+int log_epoch_read_copy(struct store *snapshots, const char *name, int64_t *epoch,
+                        struct log_error *error)
 {
     char copy[LOG_NAME_BYTES], text[COPY_BYTES] = {0}, expected[COPY_BYTES];
     struct store_file *file;
@@ -225,7 +225,7 @@ static int read_both(struct store *snapshots, const char *name, int64_t *epoch,
     int64_t apaches = -1, ours = -1;
     struct log_error trouble;
     int first = log_epoch_read(snapshots, name, &apaches, error);
-    int second = copy_read(snapshots, name, &ours, first < 0 ? &trouble : error);
+    int second = log_epoch_read_copy(snapshots, name, &ours, first < 0 ? &trouble : error);
     bool unreadable =
         (first < 0 && first != MK_ERR_CORRUPT) || (second < 0 && second != MK_ERR_CORRUPT);
     if (unreadable || (first != 1 && second != 1))

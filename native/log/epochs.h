@@ -23,6 +23,9 @@
  * MK_ERR_CORRUPT: its first line is not a number from 0 to 2^31-1; or the store failed. */
 int log_epoch_read(struct store *snapshots, const char *name, int64_t *epoch,
                    struct log_error *error);
+/* Likewise our copy of one of the first two; MK_ERR_CORRUPT: its checksum is wrong. */
+int log_epoch_read_copy(struct store *snapshots, const char *name, int64_t *epoch,
+                        struct log_error *error);
 /* Both copies. LOG_EPOCH_CURRENT goes by way of LOG_EPOCH_PREPARED, which is gone then. */
 int log_epoch_write(struct store *snapshots, const char *name, int64_t epoch,
                     struct log_error *error);

@@ -12,7 +12,7 @@
 
 #define LAST 30 /* where the old state ends */
 #ifndef OUTCOMES
-#define OUTCOMES 12 /* tried of each cut; a soak sets more */
+#define OUTCOMES 6 /* tried of each cut; a soak sets more */
 #endif
 
 /* --- the old state ------------------------------------------------------------------------------

@@ -12,7 +12,7 @@
 #define LIVES 40
 #endif
 #ifndef SEEDS
-#define SEEDS 150
+#define SEEDS 80
 #endif
 
 struct life {

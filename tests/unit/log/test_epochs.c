@@ -4,6 +4,7 @@
  */
 #include "tests/unit/log/machine.h"
 
+#include "log/check.h"
 #include "log/epochs.h"
 
 static void test_files(void **state)
@@ -265,6 +266,40 @@ static void test_copy_rots(void **state)
     memory_store_free(memory);
 }
 
+static void check_says(struct memory_store *memory, const char *line)
+{
+    struct store *store = memory_store_of(memory);
+    struct log_stores stores = {store, store};
+    struct log_check_result result;
+    struct log_error error;
+    struct log_report report;
+    struct mk_buffer text = MK_BUFFER_EMPTY;
+    log_report_init(&report);
+    assert_int_equal(log_check(&stores, false, &result, &report, &text, &error), 0);
+    log_report_fini(&report);
+    mk_buffer_append(&text, "", 1);
+    if (!strstr((const char *)text.data, line))
+        fail_msg("not '%s' in: %s", line, (const char *)text.data);
+    mk_buffer_fini(&text);
+}
+
+static void test_checker(void **state)
+{
+    (void)state;
+    struct memory_store *memory = memory_store_new(1);
+    struct store *store = memory_store_of(memory);
+    size_t size;
+    assert_int_equal(log_epoch_write(store, LOG_EPOCH_ACCEPTED, 4, NULL), 0);
+    check_says(memory,
+               "acceptedEpoch 4, second copy 4\ncurrentEpoch missing, second copy missing\n");
+    assert_int_equal(log_epoch_write(store, LOG_EPOCH_CURRENT, 3, NULL), 0);
+    memory_store_get(memory, COPY(LOG_EPOCH_CURRENT), &size)[0]++;
+    memory_store_delete(memory, LOG_EPOCH_ACCEPTED);
+    check_says(memory,
+               "acceptedEpoch missing, second copy 4\ncurrentEpoch 3, second copy damaged\n");
+    memory_store_free(memory);
+}
+
 /* --- a synchronization --------------------------------------------------------------------------
  */
 
@@ -330,9 +365,10 @@ static void test_synchronization(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_files),          cmocka_unit_test(test_starts),
-        cmocka_unit_test(test_starts_cut_off), cmocka_unit_test(test_two_copies),
-        cmocka_unit_test(test_copy_rots),      cmocka_unit_test(test_synchronization),
+        cmocka_unit_test(test_files),           cmocka_unit_test(test_starts),
+        cmocka_unit_test(test_starts_cut_off),  cmocka_unit_test(test_two_copies),
+        cmocka_unit_test(test_copy_rots),       cmocka_unit_test(test_checker),
+        cmocka_unit_test(test_synchronization),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
