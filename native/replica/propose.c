@@ -160,6 +160,8 @@ void propose_remote(struct replica *replica, int64_t session_id, int32_t cxid, i
     transaction_begin(replica);
     int32_t type = op;
     int error = op_prepare(&prepare, op, &reader, &replica->scratch, &type);
+    if (MK_UNLIKELY(prepare.excess != NULL))
+        replica_complain_quota(replica, prepare.excess);
     if (error)
         error_end(replica, session_id, cxid, op, error);
     else

@@ -146,7 +146,9 @@ static void wait_for_work(struct disk *disk)
         disk->sleeping = false;
         uv_mutex_unlock(&disk->mutex);
         struct log_error error;
-        if (txnlog_idle(disk->log, &disk->idle_work, &error) != 0)
+        if (!disk->log) /* until the leader's tree is here */
+            disk->idle_work = false;
+        else if (txnlog_idle(disk->log, &disk->idle_work, &error) != 0)
             write_failed(disk, &error);
         uv_mutex_lock(&disk->mutex);
     }
@@ -185,7 +187,7 @@ static void run(void *argument)
     uv_mutex_unlock(&disk->mutex);
     disk_snapshot_drop(disk);
     struct log_error error;
-    if (txnlog_close(disk->log, &error) != 0)
+    if (disk->log && txnlog_close(disk->log, &error) != 0)
         write_failed(disk, &error);
 }
 
@@ -217,7 +219,7 @@ int disk_new(struct server *server, struct txnlog *log, struct disk **result)
     struct disk *disk = mk_calloc(1, sizeof *disk);
     disk->server = server;
     disk->log = log;
-    disk->durable_zxid = disk->told_zxid = txnlog_durable_zxid(log);
+    disk->durable_zxid = disk->told_zxid = log ? txnlog_durable_zxid(log) : 0;
     disk->idle_work = true;
     disk->ahead_bytes = AHEAD_BYTES_MIN;
     MK_ASSERT(uv_mutex_init(&disk->mutex) == 0);

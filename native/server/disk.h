@@ -19,7 +19,8 @@ struct disk_figures {
     struct mk_summary sync_batch; /* entries */
 };
 
-/* Starts the thread. Takes over `log` if it returns 0. */
+/* Starts the thread. Takes over `log` if it returns 0; NULL when a member has none before it is
+ * given the leader's tree (INSTALL_SNAPSHOT). */
 int disk_new(struct server *server, struct txnlog *log, struct disk **disk);
 /* The entries' data must stay valid until DURABLE was fed for their zxid. */
 void disk_submit(struct disk *disk, const struct replica_log_entry *entries, size_t count);

@@ -109,7 +109,7 @@ static void change_history(struct disk *disk, const struct disk_step *step)
     struct log_error error;
     bool cut = step->type == ZAB_DISK_TRUNCATE;
     uint64_t began_ns = uv_hrtime();
-    int code = txnlog_close(disk->log, &error);
+    int code = disk->log ? txnlog_close(disk->log, &error) : 0;
     txnlog_free(disk->log);
     disk->log = NULL;
     snapshots_hold(server->snapshots);

@@ -323,6 +323,29 @@ static int read_epochs(struct server *server, const struct log_recover_result *r
     return code;
 }
 
+/* A member whose data is damaged has the ensemble: it takes part in no vote until it was given the
+ * leader's tree (quorum-protocol reference, 9.6), and what is damaged stays as it is until then. */
+static int distrust(struct server *server, struct log_recover_result *result, int code,
+                    const struct log_error *cause)
+{
+    if (!server->ensemble || code != MK_ERR_CORRUPT)
+        return code;
+    mk_trace(server->trace, MK_LEVEL_ERROR, "recovery",
+             "this member cannot trust its data: %s. It neither votes nor leads until a leader has "
+             "sent it the whole tree, which takes the place of all that is here; copy %s now if "
+             "you want to look into it",
+             cause->text, server->snapshot_store->path);
+    replica_restore_reset(server->replica);
+    server->data_is_whole = false;
+    server->accepted_epoch = server->current_epoch = 0;
+    struct log_error ignored;
+    if (log_epoch_read(server->snapshot_store, LOG_EPOCH_ACCEPTED, &server->accepted_epoch,
+                       &ignored) != 1)
+        server->accepted_epoch = 0;
+    *result = (struct log_recover_result){0};
+    return 0;
+}
+
 int storage_reload(struct server *server, int64_t *last_zxid, struct server_error *error)
 {
     struct log_error cause = {0};
@@ -381,7 +404,8 @@ int storage_open(struct server *server, struct server_error *error)
         code = recover(server, &result, &cause);
     if (code == 0)
         code = read_epochs(server, &result, &cause);
-    if (code == 0)
+    code = distrust(server, &result, code, &cause);
+    if (code == 0 && (!server->ensemble || server->data_is_whole))
         code = storage_open_log(server, &result.tail, &server->log, &cause);
     if (code != 0) {
         close_stores(server);

@@ -7,10 +7,12 @@ ours      three of ours: service, writes through each, leader killed with -9, it
 mixed     one of ours joins two Apache servers, follows, leads, is followed
 takeover  a running Apache ensemble becomes ours one restart at a time, and one goes back
 observer  an observer of ours in our ensemble
+damaged   a member whose log is spoilt is given the leader's tree
 
 In each, what was acknowledged must be there on every member, after everything.
 """
 import argparse
+import os
 import sys
 import threading
 import time
@@ -224,7 +226,44 @@ def observer(tap):
         check_same(tap, cluster, "observer", writer.acknowledged)
 
 
-SCENES = {"ours": ours, "mixed": mixed, "takeover": takeover, "observer": observer}
+def spoil(directory):
+    """Turns bytes around in the middle of the newest log; returns its name."""
+    logs = [name for name in os.listdir(directory) if name.startswith("log.")]
+    newest = max(logs, key=lambda name: int(name.split(".")[1], 16))
+    with open(os.path.join(directory, newest), "r+b") as log:
+        log.seek(400)
+        found = log.read(16)
+        log.seek(400)
+        log.write(bytes(byte ^ 0xff for byte in found))
+    return newest
+
+
+def damaged(tap):
+    """A member whose log is damaged in the middle: it votes again only with the leader's tree."""
+    with Cluster({1: "moonkeeper", 2: "moonkeeper", 3: "moonkeeper"}) as cluster:
+        cluster.launch()
+        settle(tap, cluster, "damaged")
+        writer = Writer(cluster.hosts())
+        writer.start()
+        wait_until(lambda: len(writer.acknowledged) > 100, 20)
+        number = cluster.followers()[0]
+        server = cluster.members[number]
+        server.stop()
+        name = spoil(os.path.join(server.data_dir, "version-2"))
+        cluster.launch(number)
+        settle(tap, cluster, "damaged: %d returns with its %s spoilt" % (number, name))
+        told = "cannot trust its data" in server.log_tail(60)
+        tap.ok(told, "damaged: it says so", server.log_tail(20))
+        writer.finish()
+        check_same(tap, cluster, "damaged", writer.acknowledged)
+        for other in cluster.members.values():
+            other.stop()
+        cluster.launch()
+        settle(tap, cluster, "damaged: all restarted")
+        check_same(tap, cluster, "damaged: all restarted", writer.acknowledged)
+
+
+SCENES = {"damaged": damaged, "ours": ours, "mixed": mixed, "takeover": takeover, "observer": observer}
 
 
 def main():
