@@ -8,6 +8,7 @@
 
 /* A transaction whose turn has come, and who waits for it here. */
 struct commit {
+    int64_t zxid; /* as its place in the log says */
     struct mk_txn_header header;
     struct mk_bytes data;          /* TxnHeader, record, optional TxnDigest */
     struct proposal *proposal;     /* of this server, else NULL */
@@ -80,7 +81,21 @@ static void answer_write(struct replica *replica, const struct commit *commit,
     pipeline_pop(replica, connection);
 }
 
-static void apply(struct replica *replica, struct commit *commit, struct mk_reader *reader,
+/* Only another server's: a leader of a later release, or one that is broken. To pass it over would
+ * make this server's data differ from the others'. */
+static void fail(struct replica *replica, const struct commit *commit)
+{
+    MK_ASSERT(!commit->proposal);
+    replica_log(replica, MK_LEVEL_ERROR,
+                "the leader's transaction 0x%llx (type %d, %d bytes) is none that this version can "
+                "apply: the server stops before its data differ; started again it is given the "
+                "leader's tree",
+                (unsigned long long)commit->zxid, (int)commit->header.type, commit->data.length);
+    replica->failed = replica->update->failed = true;
+}
+
+/* False: the server is at its end. */
+static bool apply(struct replica *replica, struct commit *commit, struct mk_reader *reader,
                   struct op_result *result)
 {
     struct op_apply context = {.tree = replica->tree,
@@ -90,7 +105,10 @@ static void apply(struct replica *replica, struct commit *commit, struct mk_read
                                .view = commit->proposal ? replica->view : NULL};
     int error = op_apply(&context, &commit->header, reader, result);
     result->create2_parts = commit->create2_parts;
-    MK_ASSERT(error == 0); /* we made these bytes, or the log could not be read again either */
+    if (error || commit->header.zxid != commit->zxid) {
+        fail(replica, commit);
+        return false;
+    }
     replica->last_zxid = commit->header.zxid;
     view_committed(replica->view, commit->header.zxid);
     mk_histogram_add(&replica->stats.histograms[HISTOGRAM_PROPAGATION_LATENCY],
@@ -98,6 +116,7 @@ static void apply(struct replica *replica, struct commit *commit, struct mk_read
     stats_digest(replica, commit->header.zxid);
     if (replica->ensemble)
         commit_compare_digest(replica, commit->header.zxid, reader);
+    return true;
 }
 
 /* Who waits for it on this server? */
@@ -136,7 +155,8 @@ static void commit_one(struct replica *replica, struct commit *commit)
     find_waiting(replica, commit);
     if (commit->request)
         pipeline_finish(replica, commit->connection);
-    apply(replica, commit, &reader, &result);
+    if (!apply(replica, commit, &reader, &result))
+        return;
     egress_changes(replica, commit->header.zxid);
     if (commit->request)
         answer_write(replica, commit, &result);
@@ -154,7 +174,7 @@ static void commit_one(struct replica *replica, struct commit *commit)
 static bool next_of_ensemble(const struct replica *replica, struct commit *commit)
 {
     const struct ensemble *ensemble = replica->ensemble;
-    if (ensemble->loading || ensemble->reloading)
+    if (ensemble->loading || ensemble->reloading || replica->failed)
         return false;
     const struct zab_entry *entry = zab_entry_after(ensemble->zab, replica->last_zxid);
     if (!entry || entry->zxid > zab_apply_to(ensemble->zab))
@@ -162,7 +182,8 @@ static bool next_of_ensemble(const struct replica *replica, struct commit *commi
     struct proposal *proposal = replica->proposal_first;
     MK_ASSERT(!proposal || proposal->zxid >= entry->zxid);
     *commit =
-        (struct commit){.data = mk_bytes_of(entry->data, entry->length),
+        (struct commit){.zxid = entry->zxid,
+                        .data = mk_bytes_of(entry->data, entry->length),
                         .proposal = proposal && proposal->zxid == entry->zxid ? proposal : NULL};
     return true;
 }
@@ -174,7 +195,8 @@ static bool next(const struct replica *replica, struct commit *commit)
     struct proposal *proposal = replica->proposal_first;
     if (!proposal || proposal->zxid > replica->durable_zxid)
         return false;
-    *commit = (struct commit){.data = mk_bytes_of(proposal->data, proposal->length),
+    *commit = (struct commit){.zxid = proposal->zxid,
+                              .data = mk_bytes_of(proposal->data, proposal->length),
                               .proposal = proposal};
     return true;
 }
@@ -199,6 +221,8 @@ void commit_continue(struct replica *replica)
     while (cost < replica->options.commit_cost_max && next(replica, &commit)) {
         cost += (uint64_t)commit.data.length + FAIR_REQUEST_COST;
         commit_one(replica, &commit);
+        if (replica->failed)
+            return;
         if (replica->ensemble)
             forward_syncs_run(replica);
         if (commit.proposal)

@@ -173,8 +173,9 @@ struct replica_update {
     bool received_begin;
     struct mk_buffer received_body;
     bool snapshot_abandon; /* the running snapshot is given up: memory is loaded anew */
-    int64_t deadline_ms;   /* monotonic; the next REPLICA_TICK */
-    bool again;            /* as of the last step: there is work for REPLICA_CONTINUE */
+    bool failed;         /* the process must end (a line says why): the leader is not understood */
+    int64_t deadline_ms; /* monotonic; the next REPLICA_TICK */
+    bool again;          /* as of the last step: there is work for REPLICA_CONTINUE */
 };
 
 void replica_update_init(struct replica_update *update);

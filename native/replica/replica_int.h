@@ -266,6 +266,7 @@ struct replica {
     int64_t reaper_next_ms;
     struct wall_history wall_history;
     bool stopping;
+    bool failed;               /* update.failed was said: nothing more is applied */
     struct ensemble *ensemble; /* NULL: a single server */
 
     struct replica_stats stats;

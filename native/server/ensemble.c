@@ -296,6 +296,8 @@ void ensemble_perform(struct server *server)
     struct replica_update *update = &server->update;
     if (!host)
         return;
+    if (update->failed)
+        exit(EXIT_FAILURE);
     perform_tree(host, update);
     perform_disk(host, update);
     if (update->zab.reload) {
