@@ -85,10 +85,12 @@ void ballot_decided(struct node *node)
     bool members[NODES_MAX], told = false;
     for (uint8_t i = 0; i < sim->node_count; i++) {
         const struct heard *heard = &node->heard[i];
-        members[i] = i == node->index
-                         ? !node->disk.image.empty
-                         : heard->known && heard->leader == leader && heard->round == node->round &&
-                               heard->state != ZAB_OBSERVING;
+        /* Those who follow this server already, from a time before, count in any round. */
+        bool round =
+            heard->round == node->round || (leader == node->id && heard->state == ZAB_FOLLOWING);
+        members[i] = i == node->index ? !node->disk.image.empty
+                                      : heard->known && heard->leader == leader && round &&
+                                            heard->state != ZAB_OBSERVING;
         told |= sim->nodes[i].id == leader && heard->known && heard->leader == leader &&
                 heard->state == ZAB_LEADING;
     }
