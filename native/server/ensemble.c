@@ -226,6 +226,7 @@ int ensemble_start(struct server *server, struct server_error *error)
     struct zab_event event = {
         .type = ZAB_START,
         .state = {.last_zxid = server->data_is_whole ? replica_last_zxid(server->replica) : -1,
+                  .snapshot_zxid = server->snapshot_zxid,
                   .accepted_epoch = server->accepted_epoch,
                   .current_epoch = server->current_epoch}};
     feed(server, &event);

@@ -58,6 +58,7 @@ struct server {
     struct ensemble_host *ensemble; /* NULL: a single server */
     /* What storage_open found; false: the directory was empty and may have held data once. */
     bool data_is_whole;
+    int64_t snapshot_zxid; /* that the log begins with; -1: none */
     int64_t accepted_epoch, current_epoch;
     /* Told at the end of the round; 0: nothing. */
     int64_t durable_zxid;

@@ -313,6 +313,7 @@ static int read_epochs(struct server *server, const struct log_recover_result *r
     if (!server->ensemble)
         return 0;
     server->data_is_whole = true;
+    server->snapshot_zxid = result->snapshot_zxid;
     struct log_report report;
     log_report_init(&report);
     bool vouched = result->empty || each_initialize(server, initialize_is_there) != 0;

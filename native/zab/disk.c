@@ -79,6 +79,7 @@ uint64_t disk_install(struct zab *zab, int64_t zxid)
     MK_ASSERT(zab->append_count == 0);
     history_reset(&zab->history, zxid);
     zab->persisted = MK_MIN(zab->persisted, zxid);
+    zab->floor = zxid;
     uint64_t ticket = disk_step(zab, ZAB_DISK_INSTALL_SNAPSHOT, zxid);
     mark(zab, ticket, zxid);
     return ticket;

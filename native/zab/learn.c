@@ -63,14 +63,29 @@ void learn_refused(struct zab *zab)
         learn->retry_ms = zab->now_ms + DIAL_AGAIN_MS;
 }
 
+void learn_ask_tree(struct zab *zab)
+{
+    struct learnership *learn = &zab->learn;
+    link_drop(zab, link_find(zab, learn->link), "its history ends below this server's snapshot");
+    learn->wants_tree = true;
+    learn->linked = false;
+    learn->phase = LEARNER_CONNECTING;
+    learn->tries = 0;
+    phase_enter(zab, ZAB_DISCOVERY);
+    learn_wait(zab, zab->options.init_limit_ticks);
+    dial(zab);
+}
+
 /* --- discovery -------------------------------------------------------------------------------- */
 
+/* A leader answers the zxid -1 by its tree; the promise to it was given and counted before. */
 static void send_ack_epoch(struct zab *zab, int64_t current_epoch)
 {
     struct peer *peer = link_find(zab, zab->learn.link);
     uint8_t data[4];
     mk_store_int(data, (int32_t)current_epoch);
-    link_send(zab, peer, PACKET_ACK_EPOCH, zab_last_logged(zab), mk_bytes_of(data, sizeof data));
+    link_send(zab, peer, PACKET_ACK_EPOCH, zab->learn.wants_tree ? -1 : zab_last_logged(zab),
+              mk_bytes_of(data, sizeof data));
     zab->learn.phase = LEARNER_SYNC;
     phase_enter(zab, ZAB_SYNCHRONIZATION);
     learn_wait(zab, zab->options.init_limit_ticks);
@@ -100,6 +115,7 @@ static void leader_info(struct zab *zab, const struct packet *packet)
         send_ack_epoch(zab, -1);
         return;
     }
+    learn->wants_tree = false; /* of a leader that it asked in another epoch */
     learn->ticket = disk_step(zab, ZAB_DISK_ACCEPTED_EPOCH, epoch);
     zab->accepted_epoch = epoch;
     learn->phase = LEARNER_PROMISING;

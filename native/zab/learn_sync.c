@@ -36,6 +36,10 @@ static void diff(struct zab *zab, int64_t zxid)
         look_again(zab, "the leader sent DIFF, but this server has no data to build on");
         return;
     }
+    if (learn->wants_tree) {
+        look_again(zab, "the leader sent DIFF to a server that needs its tree");
+        return;
+    }
     /* What it calls committed and this server has; the rest comes, or is told, later. */
     learn->committed = MK_MIN(zab_last_logged(zab), zxid);
     prepare_epoch(zab);
@@ -55,6 +59,10 @@ static void truncate(struct zab *zab, int64_t zxid)
                    "the leader sent TRUNC to 0x%llx, but 0x%llx is committed: it does not "
                    "know what this ensemble has acknowledged",
                    (unsigned long long)zxid, (unsigned long long)zab->committed);
+        return;
+    }
+    if (zxid < zab->floor) {
+        learn_ask_tree(zab);
         return;
     }
     ZAB_TRACE(zab, MK_LEVEL_WARN, "dropping what was never committed: 0x%llx to 0x%llx",

@@ -73,6 +73,7 @@ static void start(struct zab *zab, const struct zab_state *state)
         history_reset(&zab->history, last);
     zab->accepted_epoch = state->accepted_epoch;
     zab->current_epoch = state->current_epoch;
+    zab->floor = state->snapshot_zxid;
     zab->persisted = zab->applied = zab->apply_to = last;
     role_enter(zab, ZAB_LOOKING, ZAB_ELECTION);
     elect_later(zab);
@@ -271,6 +272,8 @@ static void reloaded(struct zab *zab, int64_t zxid)
 {
     MK_ASSERT(zab->reloading);
     zab->reloading = false;
+    if (zxid >= 0) /* a tree that was installed when the role had ended already */
+        zab->trusted = true;
     zab->applied = zab->apply_to = zxid;
     zab->committed = MK_MIN(zab->committed, zxid);
     if (is_learner(zab))

@@ -95,6 +95,7 @@ enum zab_event_type {
 struct zab_state {
     int64_t last_zxid;      /* last transaction of log or snapshot; -1: not to be trusted (damaged,
                              * or empty without permission): this server does not vote */
+    int64_t snapshot_zxid;  /* of its snapshot: the log cannot be cut below it; 0 without one */
     int64_t accepted_epoch; /* highest promised */
     int64_t current_epoch;  /* whose history was taken over */
 };

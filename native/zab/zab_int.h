@@ -136,6 +136,7 @@ struct learnership {
     int64_t acked;      /* ACKs up to here were sent */
     int64_t ping_zxid;  /* of the last PING */
     uint64_t ticket;    /* of the disk step that is waited for */
+    bool wants_tree;    /* the leader's TRUNC lies below what the disk can be cut to */
     bool dirty;         /* memory was begun anew and is not whole: it must be loaded again */
     bool loading;       /* the host has snapshot input */
     int32_t starved;    /* bytes of the stream that were too few for it */
@@ -163,6 +164,7 @@ struct zab {
     uint64_t epoch_ticket;
     bool trusted;      /* may vote */
     int64_t persisted; /* own log up to here is durable */
+    int64_t floor;     /* zxid of the snapshot that the log begins with */
     int64_t applied, apply_to;
     int64_t committed;
     uint64_t ticket_issued, ticket_done;
@@ -294,6 +296,8 @@ void learn_begin(struct zab *zab); /* learn.c */
 void learn_connected(struct zab *zab, struct peer *peer);
 void learn_refused(struct zab *zab);
 void learn_packet(struct zab *zab, struct peer *peer, const struct packet *packet);
+/* Over a new connection, what the log cannot be cut to: the leader's tree. */
+void learn_ask_tree(struct zab *zab);
 /* Whether the next packet may be read: not while the disk is waited for. */
 bool learn_reads(const struct zab *zab);
 void learn_disk_done(struct zab *zab);

@@ -356,6 +356,7 @@ void node_start(struct node *node)
     restore_history(node);
     node_feed(node, &(struct zab_event){.type = ZAB_START,
                                         .state = {.last_zxid = last,
+                                                  .snapshot_zxid = image->snapshot.applied,
                                                   .accepted_epoch = image->accepted,
                                                   .current_epoch = image->current}});
     for (uint8_t other = 0; other < sim->node_count; other++)

@@ -51,7 +51,7 @@ static void from_learner(struct node *node, struct wire *wire, const struct pack
             mk_bytes_size(packet->data) == 4 ? (int32_t)mk_load_u32(packet->data.data) : INT32_MIN;
         if (image->accepted < wire->direction[1].tap.epoch)
             broken(node, "promises before acceptedEpoch is durable", packet);
-        else if (packet->zxid != image_last(image))
+        else if (packet->zxid != image_last(image) && (packet->zxid != -1 || current != -1))
             broken(node, "promises with another zxid than its log's", packet);
         else if (current != -1 && current != (int32_t)image->current)
             broken(node, "promises with another currentEpoch than its own", packet);
