@@ -114,6 +114,18 @@ static void end_service(struct replica *replica)
     stream_end(replica);
 }
 
+/* Clients find the members in /zookeeper/config. No transaction wrote that: each member fills it in
+ * by itself (client-protocol reference, 4.7), and what came with a leader's tree is its. */
+static void show_members(struct replica *replica)
+{
+    struct mk_bytes path = MK_BYTES("/zookeeper/config");
+    int64_t version;
+    struct mk_bytes text = zab_config(replica->ensemble->zab, &version);
+    const struct znode *node = tree_find(replica->tree, path);
+    if (!node || !mk_bytes_equal(znode_data(node), text))
+        tree_set_data(replica->tree, path, text, -1, version, replica->wall_ms);
+}
+
 static void begin_service(struct replica *replica)
 {
     const struct zab_status *status = &replica->ensemble->status;
@@ -123,6 +135,7 @@ static void begin_service(struct replica *replica)
                 : status->role == ZAB_FOLLOWING ? "follower"
                                                 : "observer",
                 (long long)status->epoch, (unsigned long long)replica->last_zxid);
+    show_members(replica);
     view_reset(replica->view);
     replica_adopt_sessions(replica);
     if (leads) {

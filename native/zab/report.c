@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What an operator may know beyond zab_status: who is linked to a leader, and counts. Called by the
- * layers above; it changes nothing. */
+/* What an operator may know beyond zab_status: who is linked to a leader, counts, and the members
+ * as text. Called by the layers above; it changes nothing. */
 #include "zab/zab_int.h"
 
 static void count_peer(const struct peer *peer, struct zab_learners *learners)
@@ -25,6 +25,12 @@ void zab_learners(const struct zab *zab, struct zab_learners *learners)
         if (zab->peers[i] && zab->peers[i]->phase != PEER_UNUSED && !zab->peers[i]->link.closing)
             count_peer(zab->peers[i], learners);
     learners->pending_syncs = (uint32_t)zab->lead.syncs.count;
+}
+
+struct mk_bytes zab_config(const struct zab *zab, int64_t *version)
+{
+    *version = zab->options.quorum.version;
+    return mk_buffer_bytes(&zab->config);
 }
 
 const struct zab_counts *zab_counts(const struct zab *zab)

@@ -228,6 +228,9 @@ struct zab_status {
 
 void zab_status(const struct zab *zab, struct zab_status *status);
 
+/* The text of the members, as zab_options had it, and its version. */
+struct mk_bytes zab_config(const struct zab *zab, int64_t *version);
+
 /* Who is linked to this leader; all 0 on others. A follower is synced from its ACK of NEWLEADER on,
  * as one that has no vote is, too. */
 struct zab_learners {

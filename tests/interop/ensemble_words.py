@@ -43,6 +43,14 @@ def plain_conf(cluster, number, text):
     return text
 
 
+def plain_config(cluster, connection):
+    """What clients read of the members; its mtime is that of the member's start."""
+    data, stat = connection.get("/zookeeper/config")
+    return plain_conf(cluster, 0, data.decode()).splitlines() + [
+        "version %d, cversion %d, aversion %d, czxid %d, mzxid %d" % (
+            stat.version, stat.cversion, stat.aversion, stat.czxid, stat.mzxid)]
+
+
 def plain_srvr(text):
     text = re.sub(r"^(Zookeeper version|Latency min/avg/max|Received|Sent): .*$", r"\1", text,
                   flags=re.M)
@@ -112,6 +120,7 @@ def together(cluster):
             "conf": plain_conf(cluster, number, ask(cluster, number, "conf")).splitlines(),
             "mntr": plain_mntr(ask(cluster, number, "mntr")),
             "dump": plain_dump(ask(cluster, number, "dump")),
+            "/zookeeper/config": plain_config(cluster, connections[ROLES.index(role)]),
         }
     for connection in connections:
         connection.stop()
