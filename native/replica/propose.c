@@ -150,22 +150,34 @@ void propose_error(struct replica *replica, int64_t session_id, int32_t cxid, in
     error_end(replica, session_id, cxid, op, error);
 }
 
-void propose_remote(struct replica *replica, int64_t session_id, int32_t cxid, int32_t op,
-                    struct mk_bytes body, const struct mk_id_vector *identities)
+/* A write becomes a transaction, if only one that says that it failed. NULL: its record cannot be
+ * read (`error`), and there is none. */
+static struct proposal *propose_write(struct replica *replica, const struct op_caller *caller,
+                                      int32_t cxid, int32_t op, struct mk_bytes body, int *error)
 {
     struct op_prepare prepare = prepare_context(replica);
-    prepare.caller = (struct op_caller){.session_id = session_id, .identities = identities};
+    prepare.caller = *caller;
     struct mk_reader reader;
     mk_reader_init_bytes(&reader, body, &replica->arena);
     transaction_begin(replica);
     int32_t type = op;
-    int error = op_prepare(&prepare, op, &reader, &replica->scratch, &type);
+    *error = op_prepare(&prepare, op, &reader, &replica->scratch, &type);
     if (MK_UNLIKELY(prepare.excess != NULL))
         replica_complain_quota(replica, prepare.excess);
-    if (error)
-        error_end(replica, session_id, cxid, op, error);
-    else
-        transaction_end(replica, session_id, cxid, type, op, MK_BYTES_NULL);
+    if (*error && prepare.undecodable)
+        return NULL;
+    return *error ? error_end(replica, caller->session_id, cxid, op, *error)
+                  : transaction_end(replica, caller->session_id, cxid, type, op,
+                                    prepare.create2_parts);
+}
+
+void propose_remote(struct replica *replica, int64_t session_id, int32_t cxid, int32_t op,
+                    struct mk_bytes body, const struct mk_id_vector *identities)
+{
+    struct op_caller caller = {.session_id = session_id, .identities = identities};
+    int error;
+    if (!propose_write(replica, &caller, cxid, op, body, &error))
+        propose_error(replica, session_id, cxid, op, error); /* its server waits for an answer */
 }
 
 /* Known from now on: its server may have applied the transaction, and let the client write, before
@@ -191,24 +203,14 @@ void propose_remote_session(struct replica *replica, int64_t session_id, int64_t
 void propose_request(struct replica *replica, struct connection *connection, int32_t xid,
                      int32_t op, struct mk_bytes body)
 {
-    struct op_prepare prepare = prepare_context(replica);
-    prepare.caller = (struct op_caller){.session_id = connection->session->id,
-                                        .identities = &connection->identities};
-    struct mk_reader reader;
-    mk_reader_init_bytes(&reader, body, &replica->arena);
-    transaction_begin(replica);
-    int32_t type = op;
-    int error = op_prepare(&prepare, op, &reader, &replica->scratch, &type);
-    if (MK_UNLIKELY(prepare.excess != NULL))
-        replica_complain_quota(replica, prepare.excess);
-    if (error && prepare.undecodable) {
+    struct op_caller caller = {.session_id = connection->session->id,
+                               .identities = &connection->identities};
+    int error;
+    struct proposal *proposal = propose_write(replica, &caller, xid, op, body, &error);
+    if (proposal)
+        attach_request(replica, connection, proposal, xid);
+    else
         answer_undecodable(replica, connection, xid, op, error);
-        return;
-    }
-    struct proposal *proposal = error ? error_end(replica, connection->session->id, xid, op, error)
-                                      : transaction_end(replica, connection->session->id, xid, type,
-                                                        op, prepare.create2_parts);
-    attach_request(replica, connection, proposal, xid);
 }
 
 void propose_create_session(struct replica *replica, struct connection *connection)

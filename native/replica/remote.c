@@ -7,22 +7,11 @@
 
 #include "base/mem.h"
 
+/* Never a check alone (hazard P1), nor what only servers ask of themselves. */
 static bool may_forward(int32_t op)
 {
-    switch (op) {
-    case MK_OP_CREATE:
-    case MK_OP_CREATE2:
-    case MK_OP_CREATE_CONTAINER:
-    case MK_OP_CREATE_TTL:
-    case MK_OP_DELETE:
-    case MK_OP_SET_DATA:
-    case MK_OP_SET_ACL:
-    case MK_OP_MULTI:
-    case MK_OP_RECONFIG:
-        return true;
-    default:
-        return false;
-    }
+    const struct mk_op_info *info = mk_op_find(op);
+    return info && info->kind == MK_KIND_WRITE && op != MK_OP_CHECK;
 }
 
 static void close_remote(struct replica *replica, const struct mk_request_forward *request)
