@@ -234,8 +234,13 @@ static bool take_trees(struct replica *replica)
         stream_receive(replica, input);
         news = true;
     }
-    for (; ensemble->disk_seen < update->disk_count; ensemble->disk_seen++) {
-        const struct zab_disk_step *step = &update->disk[ensemble->disk_seen];
+    /* An update may hold what several events brought: each step is looked at once. */
+    size_t first = update->disk_count;
+    while (first > 0 && update->disk[first - 1].ticket > ensemble->disk_seen)
+        first--;
+    for (size_t i = first; i < update->disk_count; i++) {
+        const struct zab_disk_step *step = &update->disk[i];
+        ensemble->disk_seen = step->ticket;
         if (step->type == ZAB_DISK_INSTALL_SNAPSHOT)
             stream_received(replica, step->zxid);
     }
@@ -274,7 +279,6 @@ bool ensemble_has_left(const struct replica *replica)
 void ensemble_follow_up(struct replica *replica)
 {
     struct ensemble *ensemble = replica->ensemble;
-    ensemble->disk_seen = 0;
     bool applied = false;
     for (bool news = true; news;) {
         look_at_status(replica);

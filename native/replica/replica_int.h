@@ -164,9 +164,9 @@ struct ensemble {
     struct zab *zab;
     struct zab_status status; /* as of the last step */
     struct measure measure;
-    bool serving;     /* as the clients know it */
-    size_t consumed;  /* of the link bytes of this step */
-    size_t disk_seen; /* steps of the update that were looked at */
+    bool serving;       /* as the clients know it */
+    size_t consumed;    /* of the link bytes of this step */
+    uint64_t disk_seen; /* ticket of the last disk step that was looked at */
     int64_t deadline_ms;
     uint64_t sync_next;  /* tickets of syncs that the leader's own clients wait for */
     struct sync_ticket { /* oldest first: a learner's SYNC answers have no other mark */
