@@ -59,6 +59,22 @@ static void session_closed(struct replica *replica, const struct commit *commit)
         connection_drop(replica, connection);
 }
 
+/* The client speaks through another connection by now: this one ends, without an answer (as with
+ * Apache). The transaction may also be the answer to one that was left earlier and had the same
+ * xid; then the client comes back. */
+static void session_moved(struct replica *replica, const struct commit *commit)
+{
+    struct connection *connection = commit->connection;
+    connection->session->closing = false;
+    connection->phase = PHASE_ENDING;
+    replica->stats.connection_count--;
+    connection->session->connection = NULL;
+    connection->session = NULL;
+    watch_forget(replica->watches, connection->number);
+    pipeline_free(replica, connection);
+    connection_end(replica, connection);
+}
+
 /* The header's err: 0 also for a failed multi, whose body tells (client-protocol, 5.3). */
 static void answer_write(struct replica *replica, const struct commit *commit,
                          const struct op_result *result)
@@ -67,6 +83,10 @@ static void answer_write(struct replica *replica, const struct commit *commit,
     struct request *request = commit->request;
     if (connection->link.closing) {
         pipeline_free(replica, connection); /* nobody is there to be told */
+        return;
+    }
+    if (result->error == MK_ERR_SESSION_MOVED && !commit->proposal) {
+        session_moved(replica, commit);
         return;
     }
     MK_ASSERT(connection->queue_head == request);

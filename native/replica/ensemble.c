@@ -187,7 +187,7 @@ static void take_delivery(struct replica *replica, const struct zab_delivery *de
         forward_ping(replica);
         break;
     case ZAB_REVALIDATED:
-        forward_revalidated(replica, delivery->bytes);
+        forward_revalidated(replica, delivery->bytes, delivery->zxid);
         break;
     case ZAB_SYNCED:
         forward_synced(replica, 0, delivery->zxid);

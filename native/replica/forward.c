@@ -52,16 +52,29 @@ void forward_close_session(struct replica *replica, struct connection *connectio
                  &connection->identities);
 }
 
+static bool creates(int32_t type)
+{
+    return type == MK_OP_CREATE || type == MK_OP_CREATE2 || type == MK_OP_CREATE_CONTAINER ||
+           type == MK_OP_CREATE_TTL;
+}
+
+static bool may_answer(const struct mk_txn_header *header, const struct request *request)
+{
+    return request->xid == header->cxid && !request->proposal &&
+           (header->type == MK_OP_ERROR || header->type == request->op ||
+            (creates(header->type) && creates(request->op)));
+}
+
 struct request *forward_match(struct replica *replica, const struct mk_txn_header *header,
                               struct connection **connection)
 {
     struct session *session = session_find(replica, header->client_id);
     *connection = session ? session->connection : NULL;
-    if (!*connection || (*connection)->link.closing)
+    if (!*connection || (*connection)->link.closing || header->zxid <= (*connection)->answers_after)
         return NULL;
     for (struct request *request = (*connection)->queue_head; request; request = request->next)
         if (request->state == REQUEST_PROPOSED && request->op != MK_OP_SYNC)
-            return request->xid == header->cxid && !request->proposal ? request : NULL;
+            return may_answer(header, request) ? request : NULL;
     return NULL;
 }
 
@@ -86,7 +99,7 @@ void forward_revalidate(struct replica *replica, struct connection *connection)
                connection->session->timeout_ms);
 }
 
-void forward_revalidated(struct replica *replica, struct mk_bytes bytes)
+void forward_revalidated(struct replica *replica, struct mk_bytes bytes, int64_t zxid)
 {
     struct mk_reader reader;
     struct mk_revalidate_reply reply;
@@ -95,7 +108,9 @@ void forward_revalidated(struct replica *replica, struct mk_bytes bytes)
     struct session *session = reader.error ? NULL : session_find(replica, reply.session_id);
     struct connection *connection = session ? session->connection : NULL;
     if (connection && connection->phase == PHASE_ESTABLISHING)
-        handshake_revalidated(replica, connection, reply.valid);
+        handshake_revalidated(replica, connection, reply.valid, zxid);
+    else if (session && !connection && !session->committed && !reply.valid)
+        session_free(replica, session); /* who asked about it is gone, and there is no such one */
 }
 
 void forward_touched(struct replica *replica, struct session *session)
@@ -138,17 +153,16 @@ void forward_sync(struct replica *replica, struct connection *connection, int32_
                   struct mk_bytes path)
 {
     struct ensemble *ensemble = replica->ensemble;
-    pipeline_push(replica, connection, REQUEST_PROPOSED, xid, MK_OP_SYNC, path);
+    struct request *request =
+        pipeline_push(replica, connection, REQUEST_PROPOSED, xid, MK_OP_SYNC, path);
+    request->sync_ticket = ++ensemble->sync_next;
     if (ensemble->sync_count == ensemble->sync_capacity) {
         ensemble->sync_capacity = MK_MAX(ensemble->sync_capacity * 2, (size_t)16);
         ensemble->syncs =
             mk_realloc(ensemble->syncs, ensemble->sync_capacity * sizeof *ensemble->syncs);
     }
     ensemble->syncs[ensemble->sync_count++] =
-        (struct sync_ticket){.ticket = ++ensemble->sync_next,
-                             .connection = connection->number,
-                             .session_id = connection->session->id,
-                             .xid = xid};
+        (struct sync_ticket){.ticket = ensemble->sync_next, .connection = connection->number};
     if (!replica_learns(replica)) {
         ensemble_step(replica,
                       &(struct zab_event){.type = ZAB_SYNC, .ticket = ensemble->sync_next});
@@ -165,11 +179,11 @@ void forward_sync(struct replica *replica, struct connection *connection, int32_
 static void make_ready(struct replica *replica, const struct sync_ticket *sync)
 {
     struct connection *connection = connection_find(replica, sync->connection);
-    if (!connection || !connection->session || connection->session->id != sync->session_id)
-        return; /* the client is gone, and the number may be another's */
+    if (!connection)
+        return;
+    /* If the client is gone the number may be another's, but never the ticket. */
     for (struct request *request = connection->queue_head; request; request = request->next) {
-        if (request->state != REQUEST_PROPOSED || request->op != MK_OP_SYNC ||
-            request->xid != sync->xid)
+        if (request->state != REQUEST_PROPOSED || request->sync_ticket != sync->ticket)
             continue;
         request->state = REQUEST_ANSWERED;
         request->answer_zxid = ZXID_LAST_APPLIED;

@@ -100,13 +100,16 @@ static void ask_leader(struct replica *replica, struct connection *connection,
     forward_revalidate(replica, connection);
 }
 
-void handshake_revalidated(struct replica *replica, struct connection *connection, bool valid)
+void handshake_revalidated(struct replica *replica, struct connection *connection, bool valid,
+                           int64_t zxid)
 {
     struct session *session = connection->session;
     if (!connection->revalidating)
         return;
     connection->revalidating = false;
     if (valid) {
+        session->closing = false; /* a connection that it left asked for its end in vain */
+        connection->answers_after = zxid;
         address_enter(replica, session, connection->address);
         handshake_established(replica, connection);
         return;
@@ -131,9 +134,12 @@ static void resume(struct replica *replica, struct connection *connection,
         connection_drop(replica, connection);
         return;
     }
-    if (!session || !session->committed ||
-        !password_matches(request->session_id, request->password)) {
+    if (!session || !password_matches(request->session_id, request->password)) {
         refuse(replica, connection);
+        return;
+    }
+    if (!session->committed) { /* but perhaps on the follower that its client comes from */
+        connection_drop(replica, connection);
         return;
     }
     session_leave_connection(replica, session);

@@ -14,10 +14,16 @@ static bool may_forward(int32_t op)
     return info && info->kind == MK_KIND_WRITE && op != MK_OP_CHECK;
 }
 
-static void close_remote(struct replica *replica, const struct mk_request_forward *request)
+/* A connection that the client has left may not close its session either (promise G14; Apache lets
+ * it). */
+static void close_remote(struct replica *replica, const struct zab_delivery *delivery,
+                         const struct mk_request_forward *request)
 {
     struct session *session = session_find(replica, request->session_id);
-    if (session && !session->closing)
+    if (session && session->owner && session->owner != delivery->server)
+        propose_error(replica, request->session_id, request->cxid, MK_OP_CLOSE_SESSION,
+                      MK_ERR_SESSION_MOVED);
+    else if (session && !session->closing)
         propose_close_session(replica, request->session_id, NULL, request->cxid);
     else if (!session)
         propose_error(replica, request->session_id, request->cxid, MK_OP_CLOSE_SESSION,
@@ -70,7 +76,7 @@ void remote_request(struct replica *replica, const struct zab_delivery *delivery
     else if (request.type == MK_OP_CREATE_SESSION)
         propose_remote_session(replica, request.session_id, delivery->server, body);
     else if (request.type == MK_OP_CLOSE_SESSION)
-        close_remote(replica, &request);
+        close_remote(replica, delivery, &request);
     else if (may_forward(request.type))
         write_remote(replica, delivery, &request, body);
     else

@@ -197,6 +197,8 @@ static void adopt_session(void *context, int64_t session_id, int32_t timeout_ms)
     struct session *session = session_find(replica, session_id);
     if (!session)
         session = session_add(replica, session_id, timeout_ms);
+    /* Another server may have negotiated another timeout since: rather too late than too early. */
+    session->timeout_ms = MK_MAX(session->timeout_ms, timeout_ms);
     session->committed = true;
     expiry_remove(replica, session);
     expiry_heard(replica, session);

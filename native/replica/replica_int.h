@@ -69,6 +69,7 @@ struct request {
     int32_t op;
     int32_t error;
     int64_t answer_zxid;    /* REQUEST_ANSWERED; ZXID_LAST_APPLIED: known when its turn comes */
+    uint64_t sync_ticket;   /* of a sync that the leader was asked for */
     int32_t identity_count; /* who the client was when it asked: these first of its identities */
     bool close_after;       /* the connection ends with this answer */
     bool null_token_body;   /* a sasl reply: the body is one null buffer */
@@ -119,6 +120,9 @@ struct connection {
     struct proposal *establishing; /* its createSession, until that is applied */
     bool reply_has_read_only;      /* mirror the optional byte of the connect request */
     bool revalidating;             /* the leader was asked about its session */
+    /* Transactions up to here answer other connections of its session: a client may number its
+     * requests anew on each, as kazoo does. */
+    int64_t answers_after;
     char *address;
     struct mk_id_vector identities; /* items are malloc'd, strings too */
     struct request *queue_head, *queue_tail;
@@ -172,8 +176,6 @@ struct ensemble {
     struct sync_ticket { /* oldest first: a learner's SYNC answers have no other mark */
         uint64_t ticket;
         uint32_t connection;
-        int64_t session_id;
-        int32_t xid;
         bool answered; /* by the leader: memory must have `zxid`, and not yet more */
         int64_t zxid;
     } * syncs;
@@ -335,7 +337,8 @@ size_t scout_frames(struct replica *replica, struct mk_bytes bytes);
 /* handshake.c */
 void handshake_frame(struct replica *replica, struct connection *connection, struct mk_bytes frame);
 /* The leader's word about the session that it asked for. */
-void handshake_revalidated(struct replica *replica, struct connection *connection, bool valid);
+void handshake_revalidated(struct replica *replica, struct connection *connection, bool valid,
+                           int64_t zxid);
 /* createSession is applied. */
 void handshake_established(struct replica *replica, struct connection *connection);
 void session_password(int64_t session_id, uint8_t password[PASSWORD_BYTES]);
@@ -382,7 +385,7 @@ void forward_write(struct replica *replica, struct connection *connection, int32
 void forward_create_session(struct replica *replica, struct connection *connection);
 void forward_close_session(struct replica *replica, struct connection *connection, int32_t xid);
 void forward_revalidate(struct replica *replica, struct connection *connection);
-void forward_revalidated(struct replica *replica, struct mk_bytes bytes);
+void forward_revalidated(struct replica *replica, struct mk_bytes bytes, int64_t zxid);
 void forward_touched(struct replica *replica, struct session *session);
 void forward_ping(struct replica *replica);
 /* Learner and leader: a sync of a client that is connected here. */

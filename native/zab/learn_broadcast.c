@@ -87,6 +87,7 @@ static void hand_over(struct zab *zab, const struct packet *packet, int type)
 {
     struct zab_delivery delivery = {.link = zab->learn.link,
                                     .server = zab->election.own.leader,
+                                    .zxid = MK_MAX(packet->zxid, zab_last_logged(zab)),
                                     .bytes = packet->data,
                                     .identities = MK_BYTES_NULL};
     delivery.type = type;

@@ -219,6 +219,8 @@ static void send_asked(struct zab *zab, const struct zab_event *event)
         if (event->packet_type == PACKET_PING)
             zxid = zab->learn.ping_zxid;
     } else if (zab->role == ZAB_LEADING) {
+        if (event->packet_type == PACKET_REVALIDATE)
+            zxid = zab->lead.proposed; /* Apache writes -1, and reads nothing */
         peer = link_find(zab, event->link);
         if (peer && peer->phase != PEER_ACTIVE)
             peer = NULL;

@@ -151,11 +151,13 @@ struct zab_message { /* to the election connection of `server`; a newer one repl
 /* What the layers above have to say to each other through the links. */
 struct zab_delivery {
     enum {
-        ZAB_REQUEST,     /* to the leader: RequestForward and record, and `identities` */
-        ZAB_REVALIDATE,  /* to the leader: SessionTouch; answered by ZAB_SEND REVALIDATE */
-        ZAB_REVALIDATED, /* to the learner: RevalidateReply */
-        ZAB_PING,        /* to the learner: answer now by ZAB_SEND PING with SessionTouch... */
-        ZAB_TOUCHED,     /* to the leader: SessionTouch... */
+        ZAB_REQUEST,    /* to the leader: RequestForward and record, and `identities` */
+        ZAB_REVALIDATE, /* to the leader: SessionTouch; answered by ZAB_SEND REVALIDATE */
+        /* To the learner: RevalidateReply. Up to `zxid` transactions may answer what the client
+         * asked for through other servers or connections; later ones are of this one. */
+        ZAB_REVALIDATED,
+        ZAB_PING,    /* to the learner: answer now by ZAB_SEND PING with SessionTouch... */
+        ZAB_TOUCHED, /* to the leader: SessionTouch... */
         /* To the learner: answers its oldest forwarded sync; to the leader's own caller of
          * ZAB_SYNC: `ticket`. Both as soon as memory has `zxid`, and before it has more. */
         ZAB_SYNCED,

@@ -48,6 +48,8 @@ SUITES = {
     "zab_join": (lambda options: [PYTHON, os.path.join(harness.HERE, "zab_join.py")], 300),
     "zab_trouble": (lambda options: [PYTHON, os.path.join(harness.HERE, "zab_trouble.py")], 400),
     "ensemble": (served("ensemble.py"), 400),
+    "ensemble_sessions": (served("ensemble_sessions.py"), 240),
+    "ensemble_requests": (served("ensemble_requests.py"), 240),
     "ensemble_words": (lambda options: [PYTHON, os.path.join(harness.HERE, "ensemble_words.py")],
                        120),
     "kazoo": (served("kazoo_suite.py", (), ("--only", "TestClient::test_create")), 900),
