@@ -55,8 +55,10 @@ struct peer_socket {
 struct peer_socket *peer_socket_new(struct peers *peers);
 /* It is connected: finds out the address, sets the options. False when it is gone already. */
 bool peer_socket_connected(struct peer_socket *socket);
-/* For a connection whose other end always reads: if what was sent is not acknowledged for half a
- * minute, it breaks. (A learner that makes a snapshot durable may well not read for longer.) */
+/* For a connection whose other end always reads: if what was sent is not acknowledged for
+ * connect_timeout_ms, it breaks, and a new attempt is made, which is not slowed down by the
+ * retransmissions of a way that was cut. (A learner that makes a snapshot durable may well not read
+ * for longer.) */
 void peer_socket_watch(struct peer_socket *socket);
 void peer_socket_own(struct peer_socket *socket, void *owner, const struct peer_socket_use *use);
 void peer_socket_read(struct peer_socket *socket);

@@ -15,8 +15,6 @@
 #define READ_BYTES ((size_t)64 << 10)
 #define OUTPUT_KEEP_BYTES ((size_t)1 << 20) /* what a leader under load sends in a turn */
 #define KEEPALIVE_SECONDS 10
-/* Data that nobody acknowledges for so long has no receiver: the machine or the way is gone. */
-#define UNACKNOWLEDGED_MS 30000u
 
 struct peer_socket_unsent {
     uv_write_t request;
@@ -72,7 +70,7 @@ bool peer_socket_connected(struct peer_socket *socket)
 void peer_socket_watch(struct peer_socket *socket)
 {
     uv_os_fd_t descriptor;
-    unsigned limit = UNACKNOWLEDGED_MS;
+    unsigned limit = (unsigned)socket->peers->options.connect_timeout_ms;
     if (uv_fileno((uv_handle_t *)&socket->tcp, &descriptor) == 0)
         setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &limit, sizeof limit);
 }

@@ -19,10 +19,10 @@ logging.getLogger("kazoo").setLevel(logging.CRITICAL)  # its connections are mea
 class Node:
     """One zab_node, and the lines that it said."""
 
-    def __init__(self, program, server_id, servers):
+    def __init__(self, program, server_id, servers, prefix=()):
         self.id = server_id
         handle, self.log_path = tempfile.mkstemp(prefix="zab_node-%d-" % server_id)
-        self.command = [program, str(server_id), "tick=%d" % TICK_MS] + servers
+        self.command = [*prefix, program, str(server_id), "tick=%d" % TICK_MS] + servers
         os.close(handle)
         self.process = None
 
@@ -174,7 +174,7 @@ def until(condition, seconds=15):
 
 
 def main(about, scenarios):
-    """scenarios: (name, whether Apache is needed, function of tap and zab_node's path)."""
+    """scenarios: (name, what is missing for it or None, function of tap and zab_node's path)."""
     parser = argparse.ArgumentParser(description=about.split("\n")[0])
     parser.add_argument("--build", default=os.environ.get("INTEROP_BUILD",
                                                           os.path.join(harness.ROOT, "build")))
@@ -182,8 +182,7 @@ def main(about, scenarios):
     options = parser.parse_args()
     program = os.path.join(options.build, "interop", "zab_node")
     tap = harness.Tap()
-    for name, with_apache, run in scenarios:
-        missing = harness.missing("apache") if with_apache else None
+    for name, missing, run in scenarios:
         if not os.access(program, os.X_OK):
             missing = "%s is not built" % program
         if options.only and options.only != name:

@@ -47,6 +47,8 @@ SUITES = {
     "huge": (served("huge.py", ("--seconds", "1"), ("--seconds", "0.5", "--size", "0.1")), 300),
     "zab_join": (lambda options: [PYTHON, os.path.join(harness.HERE, "zab_join.py")], 300),
     "zab_trouble": (lambda options: [PYTHON, os.path.join(harness.HERE, "zab_trouble.py")], 400),
+    "zab_partition": (lambda options: [PYTHON, os.path.join(harness.HERE, "zab_partition.py")],
+                      300),
     "ensemble": (served("ensemble.py"), 400),
     "ensemble_sessions": (served("ensemble_sessions.py"), 240),
     "ensemble_requests": (served("ensemble_requests.py"), 240),

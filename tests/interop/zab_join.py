@@ -11,7 +11,9 @@ it proposes and starts again on that.
 import sys
 import time
 
+import harness
 from members import Member, Node, connect, main, server_lines, until
+
 
 def alone(tap, program):
     nodes = [Node(program, number, lines) for lines in [server_lines(3)] for number in (1, 2, 3)]
@@ -159,4 +161,4 @@ def mixed(tap, program):
 
 
 if __name__ == "__main__":
-    sys.exit(main(__doc__, (("alone", False, alone), ("mixed", True, mixed))))
+    sys.exit(main(__doc__, (("alone", None, alone), ("mixed", harness.missing("apache"), mixed))))

@@ -2,9 +2,9 @@
 /* A member of an ensemble without clients: struct zab, the network of native/server, a real tree,
  * and a disk in memory. Tests drive it against real Apache servers (zab_join.py).
  *   zab_node ID [tick=MS] [init=TICKS] [sync=TICKS] server.N=HOST:QUORUM:ELECTION[:ROLE]...
- * On stdin: "submit N" (as leader: N error transactions), "sync", "status", "list FILE" (children
- * of the root), "stop" (graceful: it leaves its role) or the end of input (it ends). On stdout: one
- * line for each thing that happened. */
+ * On stdin: "submit N" (as leader: N error transactions), "create N" (as leader: N znodes named by
+ * their zxids), "sync", "status", "list FILE" (children of the root), "stop" (graceful: it leaves
+ * its role) or the end of input (it ends). On stdout: one line for each thing that happened. */
 #include "base/mem.h"
 #include "base/zxid.h"
 #include "server/peers.h"
@@ -323,6 +323,25 @@ static size_t on_event_whole(void *context, struct zab_event *event)
 
 /* --- commands --------------------------------------------------------------------------------- */
 
+/* A znode whose name is the zxid that makes it. */
+static void create(struct node *node)
+{
+    char path[24];
+    int64_t zxid = zab_next_zxid(node->zab);
+    struct mk_acl open = {.perms = 31,
+                          .id = {.scheme = MK_BYTES("world"), .id = MK_BYTES("anyone")}};
+    if (zxid == 0)
+        return;
+    snprintf(path, sizeof path, "/%016llx", (unsigned long long)zxid);
+    struct mk_buffer record = MK_BUFFER_EMPTY;
+    mk_create_request_write(&record,
+                            &(struct mk_create_request){.path = mk_bytes_of_string(path),
+                                                        .data = mk_bytes_of_string("x"),
+                                                        .acl = {.count = 1, .items = &open}});
+    submit(node, 0, 0, MK_OP_CREATE, mk_buffer_bytes(&record), &(struct mk_id_vector){0, NULL});
+    mk_buffer_fini(&record);
+}
+
 /* The children of the root into a file, a name a line. */
 static void list(struct node *node, const char *path)
 {
@@ -345,7 +364,10 @@ static void list(struct node *node, const char *path)
 static void command(struct node *node, const char *line)
 {
     int count;
-    if (sscanf(line, "submit %d", &count) == 1) {
+    if (sscanf(line, "create %d", &count) == 1) {
+        for (int i = 0; i < count; i++)
+            create(node);
+    } else if (sscanf(line, "submit %d", &count) == 1) {
         for (int i = 0; i < count; i++)
             submit(node, 0, i, MK_OP_ERROR, MK_BYTES_NULL, NULL);
     } else if (strcmp(line, "sync") == 0) {

@@ -221,7 +221,7 @@ static int prepare(struct node_state *state, const struct mk_txn_header *header,
         op_prepare_close_session(&context, header->client_id, txn);
         return 0;
     }
-    if (!tree_session_find(state->tree, header->client_id, &(int32_t){0}))
+    if (header->client_id != 0 && !tree_session_find(state->tree, header->client_id, &(int32_t){0}))
         return MK_ERR_SESSION_EXPIRED;
     return op_prepare(&context, header->type, &reader, txn, type);
 }

@@ -401,6 +401,5 @@ def garbage(tap, program):
 
 
 if __name__ == "__main__":
-    sys.exit(main(__doc__, (("trees", True, trees), ("extra", True, extra), ("churn", True, churn),
-                            ("gateway", True, gateway),
-                            ("garbage", True, garbage))))
+    sys.exit(main(__doc__, [(run.__name__, harness.missing("apache"), run)
+                            for run in (trees, extra, churn, gateway, garbage)]))
