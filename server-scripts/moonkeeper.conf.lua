@@ -255,6 +255,10 @@ return {
   -- the one that servers says.
   -- quorum_listen_on_all = false,
 
+  -- A member that has looked for a leader for two seconds (or a tick, if that is more) serves
+  -- what it has to clients that accept a read-only server; they may not write or sync.
+  -- read_only_mode = false,
+
   -- How long one attempt to connect to another server may take. In ms.
   -- election_connect_timeout_ms = 5000,
 }

@@ -50,6 +50,11 @@ bool replica_is_serving(const struct replica *replica)
     return !replica->ensemble || replica->ensemble->serving;
 }
 
+bool replica_is_read_only(const struct replica *replica)
+{
+    return replica->ensemble && replica->ensemble->read_only;
+}
+
 struct zab_link *replica_zab_link(struct replica *replica, uint32_t link)
 {
     return replica->ensemble ? zab_link(replica->ensemble->zab, link) : NULL;
@@ -70,8 +75,7 @@ bool replica_zab_status(const struct replica *replica, struct zab_status *status
 
 /* --- service ---------------------------------------------------------------------------------- */
 
-/* All clients go: whatever they wait for, this server cannot say what became of it. */
-static void drop_clients(struct replica *replica)
+void replica_drop_clients(struct replica *replica)
 {
     for (size_t i = 0; i < replica->connection_capacity; i++) {
         struct connection *connection = replica->connections[i];
@@ -83,9 +87,7 @@ static void drop_clients(struct replica *replica)
         connection->establishing = NULL;
         if (connection->session && connection->phase != PHASE_ESTABLISHING)
             replica->stats.connection_count--;
-        if (connection->session)
-            connection->session->connection = NULL;
-        connection->session = NULL;
+        connection_leave_session(replica, connection);
         connection->phase = PHASE_ENDING;
         connection_drop(replica, connection);
     }
@@ -106,7 +108,7 @@ static void end_service(struct replica *replica)
 {
     struct ensemble *ensemble = replica->ensemble;
     replica_log(replica, MK_LEVEL_WARN, "not serving: clients are disconnected");
-    drop_clients(replica);
+    replica_drop_clients(replica);
     proposals_drop(replica);
     session_visit_all(replica, forget_uncertain, replica);
     view_reset(replica->view);
@@ -291,6 +293,7 @@ void ensemble_follow_up(struct replica *replica)
     }
     leave_if_drained(replica);
     look_at_status(replica);
+    read_only_consider(replica);
     replica->update->zab.consumed = ensemble->consumed;
     ensemble->consumed = 0;
 }

@@ -43,6 +43,7 @@ static void respond(struct replica *replica, struct connection *connection, int3
         .session_id = session_id,
         .password = mk_bytes_of(password, PASSWORD_BYTES),
         .has_read_only = connection->reply_has_read_only,
+        .read_only = replica_is_read_only(replica),
     };
     struct mk_buffer *output = &connection->link.output;
     size_t begin = mk_frame_begin(output);
@@ -174,8 +175,17 @@ void handshake_frame(struct replica *replica, struct connection *connection, str
     mk_reader_init_bytes(&reader, frame, &replica->arena);
     mk_connect_request_read(&reader, &request);
     handshake_list_remove(replica, connection);
-    if (reader.error || !replica_is_serving(replica)) {
+    if (reader.error) {
         connection_drop(replica, connection);
+        return;
+    }
+    const struct replica_options *options = &replica->options;
+    int32_t timeout_ms = MK_MIN(MK_MAX(request.timeout, options->session_timeout_min_ms),
+                                options->session_timeout_max_ms);
+    connection->reply_has_read_only = request.has_read_only;
+    if (!replica_is_serving(replica)) {
+        if (!read_only_session(replica, connection, &request, timeout_ms))
+            connection_drop(replica, connection);
         return;
     }
     if (request.last_zxid_seen > replica->last_zxid) {
@@ -189,10 +199,6 @@ void handshake_frame(struct replica *replica, struct connection *connection, str
         return;
     }
     stats_count(replica, COUNTER_CONNECTION_REQUEST_COUNT);
-    const struct replica_options *options = &replica->options;
-    int32_t timeout_ms = MK_MIN(MK_MAX(request.timeout, options->session_timeout_min_ms),
-                                options->session_timeout_max_ms);
-    connection->reply_has_read_only = request.has_read_only;
     if (request.session_id != 0) {
         stats_count(replica, COUNTER_CONNECTION_REVALIDATE_COUNT);
         resume(replica, connection, &request, timeout_ms);

@@ -77,6 +77,17 @@ static void forget_commands(struct replica_update *update, uint32_t number)
         update->command_count = kept;
 }
 
+void connection_leave_session(struct replica *replica, struct connection *connection)
+{
+    struct session *session = connection->session;
+    connection->session = NULL;
+    if (!session)
+        return;
+    session->connection = NULL;
+    if (session->local)
+        session_free(replica, session);
+}
+
 void connection_closed(struct replica *replica, uint32_t number)
 {
     struct connection *connection = connection_find(replica, number);
@@ -92,7 +103,7 @@ void connection_closed(struct replica *replica, uint32_t number)
     if (connection->session) {
         if (connection->phase != PHASE_ESTABLISHING)
             replica->stats.connection_count--;
-        connection->session->connection = NULL;
+        connection_leave_session(replica, connection);
     }
     pipeline_free(replica, connection);
     if (connection->establishing)

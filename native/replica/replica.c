@@ -319,7 +319,8 @@ static void set_deadline(struct replica *replica)
 {
     int64_t deadline = replica->now_ms + DEADLINE_MAX_MS;
     if (replica->ensemble)
-        deadline = MK_MIN(deadline, replica->ensemble->deadline_ms);
+        deadline = MK_MIN(MK_MIN(deadline, replica->ensemble->deadline_ms),
+                          read_only_deadline_ms(replica));
     if (!replica->stopping) {
         deadline = MK_MIN(deadline, expiry_deadline_ms(replica));
         deadline = MK_MIN(deadline, replica->reaper_next_ms);

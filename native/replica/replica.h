@@ -81,6 +81,7 @@ struct replica_options {
     const struct mk_trace *trace; /* may be NULL */
     /* NULL: a single server. Only read by replica_new; its trace is replaced by the one above. */
     const struct zab_options *ensemble;
+    bool read_only_enabled; /* a member without a leader serves clients that accept that */
 };
 
 /* Fills in the defaults (design: safe by default). */
@@ -211,6 +212,8 @@ bool replica_zab_status(const struct replica *replica, struct zab_status *status
 const struct zab *replica_zab(const struct replica *replica);
 /* Clients are served: always for a single server. */
 bool replica_is_serving(const struct replica *replica);
+/* Instead, clients that accept it are served what is here, and may not write. */
+bool replica_is_read_only(const struct replica *replica);
 struct tree *replica_tree(const struct replica *replica); /* to read: commands, tests, checks */
 
 #endif

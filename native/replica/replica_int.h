@@ -46,6 +46,7 @@ struct session {
     int64_t heap_deadline_ms;
     int64_t owner; /* on the leader: the server whose client has it; 0: not known yet */
     bool touched;  /* on a learner: heard since the leader's last PING */
+    bool local;    /* of a read-only server: in no tree, ends with its connection */
     struct connection *connection;
     struct address_sessions *address; /* that it counts for; NULL: none yet */
     struct session *hash_next;
@@ -188,8 +189,11 @@ struct ensemble {
     struct tree_snapshot *walk;
     uint32_t *streams; /* links that wait for one; the first has it */
     size_t stream_count, stream_capacity;
-    bool started;   /* zab has had ZAB_START */
-    bool leaving;   /* and ZAB_STOP */
+    bool started; /* zab has had ZAB_START */
+    bool leaving; /* and ZAB_STOP */
+    bool looking; /* for a leader, since: */
+    int64_t looking_since_ms;
+    bool read_only;
     bool loading;   /* the leader's tree comes in */
     bool reloading; /* the host loads memory again */
 };
@@ -305,6 +309,8 @@ void connection_bytes(struct replica *replica, struct connection *connection,
 /* The host must end it: at once (`drop`: unsent output is thrown away) or after its output. */
 void connection_end(struct replica *replica, struct connection *connection);
 void connection_drop(struct replica *replica, struct connection *connection);
+/* The session loses its connection; one that is only here is over. */
+void connection_leave_session(struct replica *replica, struct connection *connection);
 void connection_pause(struct replica *replica, struct connection *connection);
 /* Its unsent output has reached the limit at which nothing is added of its own accord. */
 bool connection_output_is_full(const struct replica *replica, const struct connection *connection);
@@ -378,6 +384,18 @@ static inline bool replica_leads(const struct replica *replica)
 }
 /* A transaction can be made now; false also on a leader that is about to go. */
 bool replica_may_propose(const struct replica *replica);
+
+/* read_only.c */
+/* Begins or ends it, as the role says. */
+void read_only_consider(struct replica *replica);
+int64_t read_only_deadline_ms(const struct replica *replica);
+/* False: the client must try another server. */
+bool read_only_session(struct replica *replica, struct connection *connection,
+                       const struct mk_connect_request *request, int32_t timeout_ms);
+/* This server is read-only, and the operation is none for it. */
+bool read_only_refuses(const struct replica *replica, int32_t op);
+/* All clients go: whatever they wait for, this server cannot say what became of it. */
+void replica_drop_clients(struct replica *replica);
 
 /* forward.c: a learner's side */
 void forward_write(struct replica *replica, struct connection *connection, int32_t xid, int32_t op,

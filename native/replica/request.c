@@ -142,6 +142,26 @@ static void request_sync(struct replica *replica, struct connection *connection,
         forward_sync(replica, connection, xid, path);
 }
 
+/* True: that was all. */
+static bool answer_read_only(struct replica *replica, struct connection *connection,
+                             const struct mk_request_header *header)
+{
+    bool ends = header->type == MK_OP_CLOSE_SESSION;
+    if (!ends && !read_only_refuses(replica, header->type))
+        return false;
+    if (ends)
+        connection->phase = PHASE_ENDING;
+    answer_in_turn(replica, connection,
+                   &(struct request){.state = REQUEST_ANSWERED,
+                                     .xid = header->xid,
+                                     .op = header->type,
+                                     .started_ms = replica->now_ms,
+                                     .error = ends ? 0 : MK_ERR_NOT_READ_ONLY,
+                                     .answer_zxid = ZXID_LAST_APPLIED,
+                                     .close_after = ends});
+    return true;
+}
+
 void request_frame(struct replica *replica, struct connection *connection, struct mk_bytes frame)
 {
     struct mk_reader reader;
@@ -157,11 +177,13 @@ void request_frame(struct replica *replica, struct connection *connection, struc
         return; /* dropped without reply (client-protocol reference, 7.4) */
     if (header.type != MK_OP_AUTH && header.type != MK_OP_SASL) {
         expiry_heard(replica, session);
-        if (replica_learns(replica))
+        if (replica_learns(replica) && replica_is_serving(replica))
             forward_touched(replica, session);
     }
     if (header.type >= 0 && header.type < (int32_t)MK_ARRAY_LENGTH(replica->stats.op_count))
         replica->stats.op_count[header.type]++;
+    if (replica_is_read_only(replica) && answer_read_only(replica, connection, &header))
+        return;
 
     switch (header.type) {
     case MK_OP_GET_DATA:

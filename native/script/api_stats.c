@@ -192,7 +192,7 @@ static bool push_other(lua_State *L, struct stats *stats, const char *name)
         struct replica_latency latency = replica_latency(counters(stats));
         lua_pushnumber(L, latency.count ? (double)latency.total_ms / (double)latency.count : 0);
     } else if (strcmp(name, "read_only") == 0) {
-        lua_pushboolean(L, false);
+        lua_pushboolean(L, replica_is_read_only(server_replica(stats->host->server)));
     } else if (strcmp(name, "version") == 0) {
         const struct script_options *options = &stats->host->script->options;
         lua_pushfstring(L, "3.9.4-moonkeeper-%s, built on %s", options->version,

@@ -28,7 +28,9 @@ static void push_role(lua_State *L, const struct view *view)
                                         [ZAB_FOLLOWING] = "follower",
                                         [ZAB_LEADING] = "leader",
                                         [ZAB_OBSERVING] = "observer"};
-    lua_pushstring(L, view->member ? names[view->status.role] : "standalone");
+    lua_pushstring(L, !view->member                         ? "standalone"
+                      : replica_is_read_only(view->replica) ? "read-only"
+                                                            : names[view->status.role]);
 }
 
 /* As Apache words it. */
@@ -50,7 +52,7 @@ static void push_peer_state(lua_State *L, const struct view *view)
 
 static void push_serving(lua_State *L, const struct view *view)
 {
-    lua_pushboolean(L, replica_is_serving(view->replica));
+    lua_pushboolean(L, replica_is_serving(view->replica) || replica_is_read_only(view->replica));
 }
 
 static void push_epoch(lua_State *L, const struct view *view)

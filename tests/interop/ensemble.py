@@ -7,6 +7,7 @@ ours      three of ours: service, writes through each, leader killed with -9, it
 mixed     one of ours joins two Apache servers, follows, leads, is followed
 takeover  a running Apache ensemble becomes ours one restart at a time, and one goes back
 observer  an observer of ours in our ensemble
+read_only a member without a quorum serves reads, where that is wanted
 damaged   a member whose log is spoilt is given the leader's tree
 
 In each, what was acknowledged must be there on every member, after everything.
@@ -18,6 +19,7 @@ import threading
 import time
 
 import harness
+import raw
 from cluster import Cluster, wait_until
 
 from kazoo.client import KazooClient
@@ -263,7 +265,52 @@ def damaged(tap):
         check_same(tap, cluster, "damaged: all restarted", writer.acknowledged)
 
 
-SCENES = {"damaged": damaged, "ours": ours, "mixed": mixed, "takeover": takeover, "observer": observer}
+def read_only(tap):
+    """What is left of three serves who accepts that; nobody writes; it ends with the election."""
+    settings = {"readonlymode.enabled": "true"}
+    with Cluster({1: "moonkeeper", 2: "moonkeeper", 3: "moonkeeper"}, settings=settings) as cluster:
+        cluster.launch()
+        settle(tap, cluster, "read-only")
+        connection = client(cluster.hosts())
+        connection.create("/kept", b"x")
+        connection.sync("/kept")
+        connection.stop()
+        connection.close()
+        left = cluster.leader()
+        last = cluster.zxid(left)
+        for number in cluster.members:
+            if number != left:
+                cluster.members[number].kill()
+        port = cluster.members[left].port
+
+        def session(read_only, **fields):
+            opened = raw.Connection(port)
+            return opened, opened.handshake(read_only=read_only, **fields)
+
+        began = time.monotonic()
+        answer = raw.EOF
+        while answer == raw.EOF and time.monotonic() - began < 10:
+            reader, answer = session(1)
+            time.sleep(0.05)
+        tap.ok(isinstance(answer, tuple) and answer[4] == 1 and answer[1] > 0,
+               "read-only: a session after %.1f s" % (time.monotonic() - began), answer)
+        error, found = reader.call(raw.GET_DATA, raw.path_watch("/kept"))
+        tap.ok(error == 0 and found[0] == b"x", "read-only: reads", (error, found))
+        refused = [reader.call(raw.CREATE, raw.create("/new"))[0],
+                   reader.call(raw.SYNC, raw.buffer("/"))[0],
+                   reader.call(raw.MULTI, raw.multi([(raw.DELETE, raw.path_version("/kept"))]))[0]]
+        tap.ok(refused == [-119] * 3, "read-only: create, sync and multi are refused", refused)
+        tap.ok(session(0)[1] == raw.EOF, "read-only: others are sent away")
+        tap.ok(session(1, last_zxid=last + 100)[1] == raw.EOF,
+               "read-only: a client that saw more is sent away")
+        tap.ok(harness.four_letter_word(port, "isro").strip() == "ro", "read-only: isro says ro")
+        cluster.launch(*(number for number in cluster.members if number != left))
+        settle(tap, cluster, "read-only: all are there again")
+        tap.ok(reader.read(5) == raw.EOF, "read-only: its client is sent away")
+        write_through_each(tap, cluster, "read-only: over")
+
+
+SCENES = {"damaged": damaged, "read_only": read_only, "ours": ours, "mixed": mixed, "takeover": takeover, "observer": observer}
 
 
 def main():

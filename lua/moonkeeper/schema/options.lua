@@ -457,6 +457,12 @@ M.sections = {
       zoo = { "quorumListenOnAllIPs", convert = "boolean" },
     },
     {
+      name = "read_only_mode", type = "boolean", c = "replica.read_only_enabled", ensemble = true,
+      default = false,
+      doc = "A member that has looked for a leader for two seconds (or a tick, if that is more) " ..
+        "serves what it has to clients that accept a read-only server; they may not write or sync.",
+    },
+    {
       name = "election_connect_timeout_ms", type = "integer", c = "election_connect_timeout_ms",
       ensemble = true, default = 5000, min = 1, max = INT32_MAX, unit = "ms",
       doc = "How long one attempt to connect to another server may take.",

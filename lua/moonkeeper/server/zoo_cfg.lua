@@ -236,9 +236,12 @@ function Reader:read_only_mode()
   if on == nil then
     self:problem(mode.line, "readonlymode.enabled is %s, but %s", shown(mode), wish)
   elseif on then
-    self:note(mode.line, self.ensemble and "readonlymode.enabled: this version has no read-only " ..
-      "mode, a server without a quorum serves nobody; the word isro is answered" or
-      "readonlymode.enabled: a single server is never read-only; the word isro is answered")
+    if self.ensemble then
+      self:set("read_only_mode", true, mode.line)
+    else
+      self:note(mode.line,
+        "readonlymode.enabled: a single server is never read-only; the word isro is answered")
+    end
     local words = self.values.four_letter_words or { "srvr" }
     if words ~= "*" then
       words[#words + 1] = "isro"

@@ -258,10 +258,17 @@ describe("keys of ensembles", function()
     end
   end)
 
+  it("make a member read-only without a quorum, where that is wanted", function()
+    for value, wanted in pairs { ["true"] = true, ["false"] = false } do
+      local values = right(BASE .. THREE .. "readonlymode.enabled=" .. value)
+      assert.are.equal(wanted, values.read_only_mode)
+    end
+  end)
+
   it("are ignored with a line where that is harmless", function()
     for _, line in ipairs { "leaderServes=no", "observerMasterPort=2191",
       "localSessionsEnabled=true", "multiAddress.enabled=true", "ssl.quorum.keyStore.location=x",
-      "zookeeper.leader.maxConcurrentSnapSyncs=5", "readonlymode.enabled=true" } do
+      "zookeeper.leader.maxConcurrentSnapSyncs=5" } do
       local _, notes = right(BASE .. THREE .. line)
       assert.is_truthy(notes:find("zoo.cfg:9: " .. line:match("^[^=]*"), 1, true), line)
     end
