@@ -126,8 +126,6 @@ static void collect_acked(const struct zab *zab, int64_t *values)
         int index = member_index(zab, peer->server);
         if (ZAB_MUTANT(18) && index >= 0 && values[index] > -1)
             index = (index + 1) % (int)zab->options.quorum.count;
-        if (ZAB_MUTANT(19) && peer->observer)
-            index = (self + 1) % (int)zab->options.quorum.count;
         if (index >= 0)
             values[index] = MK_MAX(values[index], peer->acked);
     }

@@ -89,12 +89,10 @@ void lead_info(struct zab *zab, struct peer *peer, const struct packet *packet)
     peer->server = info.server_id;
     peer->observer = packet->type == PACKET_OBSERVER_INFO;
     peer->votes = !peer->observer && quorum_votes(&zab->options.quorum, info.server_id);
-    if (ZAB_MUTANT(19))
-        peer->votes = true;
     peer->phase = PEER_INFO;
     compare_lists(zab, peer);
     drop_older(zab, peer);
-    if (lead->epoch && accepted > lead->epoch && peer->votes) {
+    if (lead->epoch && accepted > lead->epoch && peer->votes && !ZAB_MUTANT(24)) {
         look_again(zab, "server %lld has promised the later epoch %lld", (long long)peer->server,
                    (long long)accepted);
         return;

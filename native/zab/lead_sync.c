@@ -220,6 +220,9 @@ void lead_sync_progress(struct zab *zab)
         const struct peer *peer = zab->peers[i];
         if (peer && peer->votes && peer->phase >= PEER_SYNCED)
             quorum_set_add(&set, peer->server);
+        if (ZAB_MUTANT(19) && peer && peer->observer && peer->phase >= PEER_SYNCED)
+            for (size_t n = 0; n < zab->options.quorum.count; n++)
+                quorum_set_add(&set, zab->options.quorum.members[n].id);
     }
     if (lead->epoch_current && zab->applied >= lead->summary_zxid &&
         quorum_reached(&zab->options.quorum, &set))

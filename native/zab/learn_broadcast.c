@@ -9,9 +9,9 @@
 bool learn_proposal(struct zab *zab, const struct packet *packet)
 {
     int64_t zxid = packet->zxid;
-    if (zxid <= zab_last_logged(zab) && !ZAB_MUTANT(24))
+    if (zxid <= zab_last_logged(zab))
         return true; /* around a snapshot some come twice */
-    if (zxid <= zab_last_logged(zab) || !history_follows(&zab->history, zxid)) {
+    if (!history_follows(&zab->history, zxid)) {
         look_again(zab, "0x%llx was proposed, but the log ends at 0x%llx", (unsigned long long)zxid,
                    (unsigned long long)zab_last_logged(zab));
         return false;

@@ -205,7 +205,7 @@ static void new_leader(struct zab *zab, const struct packet *packet)
         learn->ticket = disk_step(zab, ZAB_DISK_CURRENT_EPOCH, learn->epoch);
     if (ZAB_MUTANT(3))
         learn->ticket--;
-    if (ZAB_MUTANT(4))
+    if (ZAB_MUTANT(4) || (ZAB_MUTANT(30) && zab->floor == learn->sync_zxid))
         learn->ticket = 0;
     if (zab->ticket_done >= learn->ticket)
         learn_sync_disk_done(zab);

@@ -26,6 +26,8 @@ void zab_options_init(struct zab_options *options)
         .notification_min_ms = 200,
         .notification_max_ms = 60000,
         .finalize_wait_ms = 200,
+        /* Apache never proposes the counter 0xffffffff (quorum-protocol reference, 10). */
+        .counter_max = UINT32_MAX - 1,
     };
 }
 
@@ -470,8 +472,7 @@ int64_t zab_next_zxid(const struct zab *zab)
     const struct leadership *lead = &zab->lead;
     if (zab->role != ZAB_LEADING || !lead->established || lead->stopping)
         return 0;
-    /* Apache never proposes the counter 0xffffffff (quorum-protocol reference, 10). */
-    if (mk_zxid_counter(lead->proposed) >= UINT32_MAX - 1 && !ZAB_MUTANT(33))
+    if (mk_zxid_counter(lead->proposed) >= zab->options.counter_max && !ZAB_MUTANT(33))
         return 0;
     return lead->proposed + 1;
 }

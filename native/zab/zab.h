@@ -46,6 +46,8 @@ struct zab_options {
     int32_t notification_min_ms;  /* votes are repeated after this, doubling */
     int32_t notification_max_ms;  /* up to this */
     int32_t finalize_wait_ms;     /* for a better vote, unless all reachable voters agree */
+    /* The last counter of an epoch, then comes the next one; as Apache's by default. */
+    uint32_t counter_max;
     const struct mk_trace *trace; /* may be NULL */
 };
 
