@@ -90,7 +90,7 @@ static void check_reign(struct node *node)
         (struct reign){.epoch = epoch, .leader = node->index, .life = node->life};
     sim->marks[MARK_ELECTIONS]++;
     sim->marks[MARK_LEADER_CHANGES] += sim->last_leader >= 0 && sim->last_leader != node->index;
-    if (COUNTER_OF(last_commit(sim)->zxid) >= 0xfffffff0u)
+    if (COUNTER_OF(last_commit(sim)->zxid) == sim->options.counter_max)
         sim->marks[MARK_ROLLOVERS]++;
     sim->last_leader = (int8_t)node->index;
     if (sim->healed && sim->now >= sim->healed_at)
@@ -243,7 +243,8 @@ void check_submit(struct node *node, int64_t zxid)
     struct sim *sim = node->sim;
     struct reign *reign = reign_of(sim, node->status.epoch);
     if (!reign || reign->leader != node->index || reign->life != node->life ||
-        EPOCH_OF(zxid) != reign->epoch || zxid <= reign->submitted || COUNTER_OF(zxid) == 0) {
+        EPOCH_OF(zxid) != reign->epoch || zxid <= reign->submitted || COUNTER_OF(zxid) == 0 ||
+        COUNTER_OF(zxid) > sim->options.counter_max) {
         sim_fail(sim, "I4", "node %d proposes %llx in epoch %lld", (int)node->id,
                  (unsigned long long)zxid, (long long)node->status.epoch);
         return;

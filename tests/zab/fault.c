@@ -279,6 +279,7 @@ void fault_heal(struct sim *sim)
     if (sim_one_in(sim, 3))
         lose_minority(sim);
     sim->healed_at = sim->now;
+    sim->healed_commits = sim->commit_count;
     for (uint16_t i = 0; i < WIRES_MAX; i++)
         for (int end = 0; end < 2 && sim->wires[i].used; end++)
             sim->healed_at = MK_MAX(sim->healed_at, sim->wires[i].direction[end].stuck_until);

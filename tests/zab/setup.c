@@ -89,6 +89,9 @@ static void draw_options(struct sim *sim)
     struct zab_options *options = &sim->options;
     static const int32_t ticks[] = {100, 200, 500, 1000, 2000};
     zab_options_init(options);
+    options->history_bytes_max = 1000000;
+    if (sim_one_in(sim, 8)) /* epochs that are used up soon */
+        options->counter_max = 20 + (uint32_t)sim_below(sim, 500);
     options->tick_time_ms = ticks[sim_below(sim, MK_ARRAY_LENGTH(ticks))];
     options->init_limit_ticks = 5 + (int32_t)sim_below(sim, 10);
     options->sync_limit_ticks = 2 + (int32_t)sim_below(sim, 5);
@@ -121,6 +124,8 @@ static void draw_plan(struct sim *sim)
     plan->host_takes_all = sim_one_in(sim, 2);
     plan->refuses_when_idle = sim_one_in(sim, 2);
     plan->big_payloads = sim_one_in(sim, 4);
+    if (plan->big_payloads)
+        plan->kernel_bytes = MK_MAX(plan->kernel_bytes, 10000u);
     plan->work_every_ms = 5 + (int64_t)sim_below(sim, 200);
     plan->burst = sim_one_in(sim, 3) ? 0 : 2 + (uint32_t)sim_below(sim, 60);
     plan->restore_none = sim_one_in(sim, 4);
@@ -132,14 +137,13 @@ static void draw_plan(struct sim *sim)
         plan->fault_every_ms[FAULT_WIPE] = 0;
 }
 
-/* Where everybody begins; near the end of a counter or far up in epochs now and then. */
+/* Where everybody begins; far up in epochs now and then. */
 static void draw_disks(struct sim *sim)
 {
     int64_t epoch = 0, zxid = 0;
     if (sim_one_in(sim, 6)) {
         epoch = sim_one_in(sim, 2) ? 1 + (int64_t)sim_below(sim, 9) : 0x7ffffff0 - 100000;
-        uint32_t counter = sim_one_in(sim, 2) ? 1 + (uint32_t)sim_below(sim, 1000)
-                                              : UINT32_MAX - (uint32_t)sim_below(sim, 300);
+        uint32_t counter = 1 + (uint32_t)sim_below(sim, 1000);
         zxid = (int64_t)((uint64_t)epoch << 32 | counter);
     }
     memset(&sim->truth, 0, sizeof sim->truth);

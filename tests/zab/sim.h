@@ -380,7 +380,8 @@ struct sim {
 
     struct plan plan;
     bool healed, quiet;
-    int64_t healed_at; /* when the last fault ends */
+    int64_t healed_at;       /* when the last fault ends */
+    uint64_t healed_commits; /* as many were committed then */
     struct aim aim;
     struct zab_options options;
     struct mk_buffer config;

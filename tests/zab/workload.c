@@ -142,8 +142,8 @@ static void forward(struct node *node, uint32_t opcode, uint32_t length)
 
 static uint32_t draw_length(struct sim *sim)
 {
-    if (sim->plan.big_payloads && sim_one_in(sim, 60))
-        return 30000 + (uint32_t)sim_below(sim, 270000);
+    if (sim->plan.big_payloads && sim_one_in(sim, 200))
+        return 20000 + (uint32_t)sim_below(sim, 280000);
     return 12 + (uint32_t)sim_below(sim, 100);
 }
 
