@@ -2,11 +2,16 @@
 """What an operator sees of an ensemble: the four-letter words of a leader, a follower and an
 observer, and of a server without a quorum, side by side with Apache's.
 
+The first part has no counterpart in Apache: three of ours from one Lua script, and an own word that
+tells what `stats` knows of a member.
+
 Both kinds go through the same scene: member 1 alone, then three members and an observer, then the
 same requests through each. What depends on time, ports and ids is made equal before it is compared.
 """
+import os
 import re
 import sys
+import tempfile
 
 import harness
 from cluster import Cluster, wait_until
@@ -19,10 +24,10 @@ ALONE = ("ruok", "isro", "srvr", "stat", "conf", "cons", "mntr", "dump", "dirs",
 # elsewhere, which is compared as well.
 FIGURES = """server_state peer_state quorum_size learners synced_followers synced_observers
 synced_non_voting_followers pending_syncs last_proposal_size max_proposal_size min_proposal_size
-proposal_count commit_count snap_count learner_proposal_received_count learner_commit_received_count
+proposal_count commit_count learner_proposal_received_count learner_commit_received_count
 global_sessions local_sessions znode_count ephemerals_count""".split()
 # Those whose values depend on time or on who was there first: they must be there, or not.
-PRESENT = """leader_uptime observer_master_id looking_count diff_count cnt_election_time
+PRESENT = """leader_uptime observer_master_id looking_count diff_count snap_count cnt_election_time
 cnt_unavailable_time cnt_leader_unavailable_time cnt_follower_sync_time
 cnt_observer_sync_time""".split()
 
@@ -134,6 +139,68 @@ def scene(kind):
         return alone(cluster), together(cluster)
 
 
+SCRIPT = """
+local id = tonumber(os.getenv("MOONKEEPER_ID"))
+return {
+  id = id, data_dir = "%(directory)s/" .. id, tick_time_ms = 500, four_letter_words = "*",
+  client_address = "127.0.0.1:" .. ({ %(clients)s })[id],
+  servers = { %(servers)s },
+  commands = {
+    memb = function(stats)
+      return ("%%s %%s %%s %%s %%s"):format(stats.role, stats.peer_state, stats.serving,
+        stats.epoch, stats.leader_id)
+    end,
+  },
+}
+"""
+
+
+def told(port):
+    try:
+        return harness.four_letter_word(port, "memb", 2)
+    except OSError as error:
+        return str(error)
+
+
+def scripted(tap):
+    """Each member is the same Lua script with another MOONKEEPER_ID."""
+    clients = [harness.free_port() for _ in range(3)]
+    with tempfile.TemporaryDirectory(prefix="interop-script-") as directory:
+        path = os.path.join(directory, "server.lua")
+        servers = ", ".join('{ quorum = "127.0.0.1:%d", election = "127.0.0.1:%d" }' % (
+            harness.free_port(), harness.free_port()) for _ in clients)
+        with open(path, "w") as script:
+            script.write(SCRIPT % {"directory": directory, "servers": servers,
+                                   "clients": ", ".join(map(str, clients))})
+        processes = []
+
+        def launch(number):
+            with open("%s/%d.log" % (directory, number), "wb") as log:
+                processes.append(harness.start_process(
+                    [harness.Moonkeeper.PROGRAM, "run", path], stdout=log, stderr=log,
+                    env=dict(os.environ, MOONKEEPER_ID=str(number))))
+
+        try:
+            launch(1)
+            looking = "looking looking - election false nil nil"
+            alone = wait_until(lambda: told(clients[0]) == looking, 10)
+            tap.ok(alone is not None, "an own word of a member without a quorum", told(clients[0]))
+            launch(2)
+            launch(3)
+            wait_until(lambda: all(" true " in told(port) for port in clients), 20)
+            answers = [told(port) for port in clients]
+            leaders = [number for number, answer in enumerate(answers, 1)
+                       if answer.startswith("leader ")]
+            expected = ["leader leading - broadcast true 1 %d" % number if number in leaders else
+                        "follower following - broadcast true 1 %s" % (leaders or ["?"])[0]
+                        for number in (1, 2, 3)]
+            tap.ok(len(leaders) == 1 and answers == expected, "own words of three members",
+                   "\n".join(answers))
+        finally:
+            for process in processes:
+                harness.end_process(process)
+
+
 def differences(left, right):
     if isinstance(left, dict):
         return ["%s: %s, but %s" % (name, left[name], right[name])
@@ -147,6 +214,7 @@ def main():
     if reason:
         tap.skip("ensemble_words", reason)
         return tap.done()
+    scripted(tap)
     apache_alone, apache = scene("apache")
     ours_alone, ours = scene("moonkeeper")
     unlike = differences(apache_alone, ours_alone)
