@@ -89,7 +89,15 @@ static void answer_write(struct replica *replica, const struct commit *commit,
         session_moved(replica, commit);
         return;
     }
-    MK_ASSERT(connection->queue_head == request);
+    if (connection->queue_head != request) {
+        MK_ASSERT(!commit->proposal);
+        replica_log(replica, MK_LEVEL_ERROR,
+                    "the leader committed 0x%llx before it answered the sync in front of it",
+                    (unsigned long long)commit->header.zxid);
+        pipeline_free(replica, connection);
+        connection_drop(replica, connection);
+        return;
+    }
     bool is_multi = commit->op == MK_OP_MULTI && result->type == MK_OP_MULTI;
     int32_t error = is_multi ? 0 : result->error;
     size_t begin = egress_reply_begin(connection);

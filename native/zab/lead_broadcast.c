@@ -154,6 +154,7 @@ void lead_commit_progress(struct zab *zab)
     if (zab->committed < committed)
         zab->counts.commits +=
             history_after(&zab->history, committed) - history_after(&zab->history, zab->committed);
+    lead_syncs_progress(zab); /* those that waited for a proof only, before the commits behind */
     while (zab->committed < committed) {
         zab->committed = lead_next_sync(zab, committed);
         forward_all(zab);

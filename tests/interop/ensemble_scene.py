@@ -122,7 +122,8 @@ def main(description, scenes):
         tap.skip("sessions of an ensemble", reason)
         return tap.done()
     settings = {"tickTime": TICK_MS, "minSessionTimeout": 1000}
-    with Cluster(members, observers=(4,), settings=settings) as cluster:
+    cluster = Cluster(members, observers=(4,), settings=settings)
+    try:
         for server in cluster.members.values():
             server.properties["znode.container.checkIntervalMs"] = 1000
         cluster.launch()
@@ -135,9 +136,12 @@ def main(description, scenes):
             except (RuntimeError, OSError, StopIteration, TimeoutError, TypeError) as error:
                 scene.ok(False, "ended by %s" % type(error).__name__, error)
             tap.note("%s took %.1f s" % (name, time.monotonic() - began))
-        if tap.failed:
-            for number, server in cluster.members.items():
+    finally:
+        for number, server in cluster.members.items():
+            if tap.failed:
                 tap.note("--- %d\n%s" % (number, server.log_tail(12)))
                 server.keep("a check failed")
+            else:
+                server.remove()
     return tap.done()
 

@@ -59,10 +59,18 @@ def _end_all():
         end_process(process, 2)
 
 
+_ports = set()
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One that it has not given before: a server may not listen on it yet."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        if port not in _ports:
+            _ports.add(port)
+            return port
 
 
 def four_letter_word(port, word, timeout_seconds=5):

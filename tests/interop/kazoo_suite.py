@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Runs kazoo's own test suite, as Debian ships it, against one server.
+"""Runs kazoo's own test suite, as Debian ships it, against one server or an ensemble.
 
     kazoo_suite.py                      our server; fails for each baseline test that does not pass
     kazoo_suite.py --server apache      the same with Apache
     kazoo_suite.py --server apache --write-baseline --rounds 3
+    kazoo_suite.py --servers 3          an ensemble, all its members in the client's list
     kazoo_suite.py --only NAME          tests whose name contains NAME
 
 kazoo's harness starts a "java" that it finds on PATH: kazoo/java here is that program. Each test
@@ -39,13 +40,14 @@ def tests_directory():
     return found.stdout.strip() or None
 
 
-def free_ports():
-    """The first of four neighbouring free ports."""
-    for base in range(21000 + os.getpid() % 400 * 20, 32000, 20):
+def free_ports(servers):
+    """The first port of a free range: kazoo takes four of each ten for a server."""
+    for base in range(21000 + os.getpid() % 200 * 40, 32000, 10 * servers):
         try:
-            for port in range(base, base + 4):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
+            for server in range(servers):
+                for port in range(base + 10 * server, base + 10 * server + 4):
+                    with socket.socket() as probe:
+                        probe.bind(("127.0.0.1", port))
         except OSError:
             continue
         if base not in free_ports.taken:
@@ -58,8 +60,9 @@ free_ports.taken = set()
 
 
 class Suite:
-    def __init__(self, server, limit_seconds, jaas):
+    def __init__(self, server, servers, limit_seconds, jaas):
         self.server = server
+        self.servers = servers
         self.limit_seconds = limit_seconds
         self.jaas = jaas
         self.lock = threading.Lock()
@@ -70,14 +73,14 @@ class Suite:
     def environment(self, results):
         environment = dict(os.environ)
         with self.lock:
-            port = free_ports()
+            port = free_ports(self.servers)
         environment.update({
             "PATH": SUPPORT + ":" + environment.get("PATH", ""),
             "PYTHONPATH": SUPPORT,
             "PYTHONDONTWRITEBYTECODE": "1",
             "ZOOKEEPER_CLASSPATH": harness.JARS,
             "ZOOKEEPER_VERSION": "3.8.0",
-            "ZOOKEEPER_CLUSTER_SIZE": "1",
+            "ZOOKEEPER_CLUSTER_SIZE": str(self.servers),
             "ZOOKEEPER_PORT_OFFSET": str(port),
             "INTEROP_KAZOO_SERVER": self.server,
             "INTEROP_KAZOO_RESULTS": results,
@@ -185,6 +188,7 @@ def main():
     parser.add_argument("--only", help="tests whose name contains this")
     parser.add_argument("--write-baseline", action="store_true")
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--servers", type=int, default=1, help="members of an ensemble")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--limit", type=int, default=60, help="seconds for one test")
     parser.add_argument("--all", action="store_true", help="also what our server has not yet")
@@ -196,7 +200,7 @@ def main():
     if reason:
         tap.skip("kazoo's test suite", reason)
         return tap.done()
-    suite = Suite(options.server, options.limit, options.jaas)
+    suite = Suite(options.server, options.servers, options.limit, options.jaas)
     if options.write_baseline:
         wanted = {name: None for name in os.listdir(suite.tests) if name.startswith("test_")}
         rounds = [suite.all(wanted, options.workers) for _ in range(options.rounds)]

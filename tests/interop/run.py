@@ -52,6 +52,7 @@ SUITES = {
     "ensemble": (served("ensemble.py"), 400),
     "ensemble_sessions": (served("ensemble_sessions.py"), 240),
     "ensemble_requests": (served("ensemble_requests.py"), 240),
+    "ensemble_pipeline": (served("ensemble_pipeline.py"), 240),
     "ensemble_words": (lambda options: [PYTHON, os.path.join(harness.HERE, "ensemble_words.py")],
                        120),
     "kazoo": (served("kazoo_suite.py", (), ("--only", "TestClient::test_create")), 900),
