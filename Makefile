@@ -7,13 +7,14 @@ JOBS ?= $(shell nproc)
 SCRIPT ?= server-scripts/quickstart.lua
 LUA_FILES = lua server-scripts examples tests native/gen
 
-.PHONY: help deps build run test bench simulate format lint install clean
+.PHONY: help deps build run test bench simulate chaos format lint install clean
 
 help:
 	@echo "make run       install what is missing, build, start a server on 127.0.0.1:2181"
 	@echo "make test      run every test (ends in: N passed, M failed)"
 	@echo "make bench     measure beside a do-nothing server and Apache ZooKeeper"
 	@echo "make simulate SEEDS=1000   run the simulator over many seeds"
+	@echo "make chaos ARGS='--seed 7'   ensembles of real processes under faults, checked"
 	@echo "make build | install PREFIX=/usr/local | format | lint | deps | clean"
 
 deps:
@@ -43,6 +44,10 @@ SEEDS ?= 1000
 simulate: test-build
 	@$(BUILD)/sim/moonkeeper-sim --seeds $(SEEDS)
 	@$(BUILD)/sim/zab_sim --seeds $(SEEDS)
+
+chaos: test-build
+	@/usr/bin/python3 tests/chaos/forge.py
+	@/usr/bin/python3 tests/chaos/run.py --build $(BUILD) $(ARGS)
 
 bench: test-build
 	@/usr/bin/python3 tests/bench/bench.py --build $(BUILD) $(ARGS)

@@ -49,6 +49,8 @@ def suites(build, sanitize):
     found.append(("simulator-sanitized", [sanitized_sim, "--seeds", "100", "--tap"], 900))
     found.append(("bench-smoke", [python, "tests/bench/smoke_test.py", build], 300))
     found.append(("examples", [python, "tests/examples.py", "--build", build], 300))
+    found.append(("chaos-checker", [python, "tests/chaos/forge.py"], 120))
+    found.append(("chaos", [python, "tests/chaos/run.py", "--build", build, "--short"], 300))
     interop = [python, "tests/interop/run.py", "--build", build]
     for name in INTEROP:
         found.append(("interop/" + name, interop + ["--only", name], 900))

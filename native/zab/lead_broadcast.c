@@ -151,6 +151,7 @@ void lead_commit_progress(struct zab *zab)
     collect_acked(zab, values);
     int64_t committed = quorum_reached_value(&zab->options.quorum, values, zab->committed);
     zab->lead.proving = committed = MK_MIN(committed, zab_last_logged(zab));
+    lead_syncs_progress(zab); /* syncs that came before what is committed now answer first */
     if (zab->committed < committed)
         zab->counts.commits +=
             history_after(&zab->history, committed) - history_after(&zab->history, zab->committed);
