@@ -196,7 +196,9 @@ void lead_tick(struct zab *zab)
         return;
     }
     if (lead->stopping && zab->now_ms >= lead->phase_deadline_ms) {
-        look_again(zab, "this server stops, without what is not committed yet");
+        look_again(zab, zab->committed < zab_last_logged(zab)
+                            ? "this server stops, without what is not committed yet"
+                            : "this server stops, though some of its followers are slow");
         return;
     }
     if (zab->now_ms < lead->ping_ms)
