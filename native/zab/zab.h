@@ -41,11 +41,11 @@ struct zab_options {
      * bytes, but always those that are not yet durable, committed and applied. */
     uint32_t history_entries_max;
     size_t history_bytes_max;
-    size_t packet_bytes_max;      /* one transaction or request; longer: the link is closed */
-    size_t learner_output_max;    /* a learner that falls this far behind is dropped */
-    int32_t notification_min_ms;  /* votes are repeated after this, doubling */
-    int32_t notification_max_ms;  /* up to this */
-    int32_t finalize_wait_ms;     /* for a better vote, unless all reachable voters agree */
+    size_t packet_bytes_max;     /* one transaction or request; longer: the link is closed */
+    size_t learner_output_max;   /* a learner that falls this far behind is dropped */
+    int32_t notification_min_ms; /* votes are repeated after this, doubling */
+    int32_t notification_max_ms; /* up to this */
+    int32_t finalize_wait_ms;    /* for a better vote, unless all reachable voters agree */
     /* The last counter of an epoch, then comes the next one; as Apache's by default. */
     uint32_t counter_max;
     const struct mk_trace *trace; /* may be NULL */
