@@ -8,9 +8,12 @@ the oracle; what is ours alone (a sync that a quorum confirms, an old owner that
 session, xids that begin anew) is left out there.
 
 moved     a session resumed on another member, with right and wrong passwords; its old connection
+flight    a session that moves while writes of its old connection are under way
+storm     clients that go from member to member while leaders and followers are killed
 expiry    ephemerals live as long as their session and no longer, across kills
 sync      a sync and a read see what was written before, also behind a leader that was stopped
 """
+import random
 import signal
 import sys
 import threading
@@ -177,6 +180,154 @@ def follow_newest(scene, leader, followers, observer):
     scene.ok(not stale and away < 150, "a member behind the client sends it away (%d of 150)" %
              away, stale[:3])
     writer.close_session()
+
+
+# ---- flight ---------------------------------------------------------------------------------
+
+def send_slowly(connection, path):
+    """300 creates in thirty pieces."""
+    for piece in range(30):
+        frames = b""
+        for number in range(piece * 10, piece * 10 + 10):
+            frame = raw.integer(number + 10) + raw.integer(raw.CREATE) + raw.create(
+                "%s/%03d" % (path, number))
+            frames += raw.integer(len(frame)) + frame
+        connection.send_bytes(frames)
+        time.sleep(0.001)
+
+
+def flight(scene):
+    """Once the session is resumed elsewhere, what the old connection sent is in or never comes
+    (promises G13 and G14), and what is in is a prefix."""
+    leader, followers, observer = scene.settle()
+    scene.ensure("/flight")
+    late, gaps, counts = [], [], []
+    pairs = [(followers[0], followers[1]), (followers[1], leader), (observer, followers[0]),
+             (leader, observer), (followers[0], followers[0]), (leader, followers[1])]
+    for attempt in range(36):
+        first, second = pairs[attempt % len(pairs)]
+        old = scene.connect(first, timeout_ms=8000)
+        path = "/flight/%x" % old.session
+        old.call(raw.CREATE, raw.create(path))
+        sender = threading.Thread(target=send_slowly, args=(old, path))
+        sender.start()
+        time.sleep(0.006 * (attempt // len(pairs)))
+        new, answer = scene.resume(old, second)
+        if not accepted(answer, old):
+            late.append(("refused", answer))
+            continue
+        seen = []
+        for _ in range(2):
+            new.call(raw.SYNC, raw.buffer("/"))
+            error, names = new.call(raw.GET_CHILDREN, raw.path_watch(path))
+            seen.append(sorted(int(name) for name in names) if error == 0 else error)
+            time.sleep(0.1)
+        sender.join()
+        if seen[0] != seen[1]:
+            late.append((place(scene, first), place(scene, second), [len(s) for s in seen]))
+        if seen[1] != list(range(len(seen[1]))):
+            gaps.append((place(scene, first), place(scene, second), seen[1][-5:]))
+        counts.append(len(seen[1]))
+        new.close_session()
+        old.close()
+    scene.ok(not late, "what the old connection sent is in before the session is resumed, or never"
+             " (of 300: %s)" % sorted(counts), late[:3])
+    scene.ok(not gaps, "and what is in is a prefix", gaps[:3])
+
+
+# ---- storm ----------------------------------------------------------------------------------
+
+class Wanderer(threading.Thread):
+    """One session that goes from member to member. Its zxids never fall, its ephemeral stays, each
+    acknowledged write is there."""
+
+    def __init__(self, scene, number, done):
+        super().__init__(daemon=True)
+        self.scene, self.done = scene, done
+        self.random = random.Random(number)
+        self.home = scene.connect(number % 4 + 1, timeout_ms=8000)
+        self.path = "/storm/%x" % self.home.session
+        self.home.call(*ephemeral(self.path))
+        self.seen = self.home.last_zxid
+        self.wrong, self.counter, self.moves, self.reads = [], 0, 0, 0
+        self.start()
+
+    def move(self):
+        """Resumes wherever it is let in; None when it was told that its session is over."""
+        while True:
+            number = self.random.choice((1, 2, 3, 4))
+            try:
+                connection, answer = self.scene.resume(self.home, number, last_zxid=self.seen)
+            except OSError:
+                time.sleep(0.02)
+                continue
+            if accepted(answer, self.home):
+                self.moves += 1
+                return connection
+            connection.close()
+            if isinstance(answer, tuple):
+                self.wrong.append(("refused", number, answer[1:3]))
+                return None
+            time.sleep(0.02)
+
+    def take(self, connection, reply, op):
+        """The record of a reply that came; EOF ends the connection."""
+        if not isinstance(reply, raw.Reply):
+            return None
+        if reply.zxid < self.seen and reply.zxid > 0:
+            self.wrong.append(("zxid fell", self.seen, reply.zxid))
+        self.seen = max(self.seen, reply.zxid)
+        return raw.decode_reply(op, reply.body) if reply.err == 0 else reply.err
+
+    def visit(self, connection):
+        for _ in range(self.random.randrange(1, 12)):
+            self.counter += 1
+            connection.request(raw.SET_DATA, raw.set_data(self.path, b"%d" % self.counter))
+            connection.request(raw.GET_DATA, raw.path_watch(self.path))
+            written = self.take(connection, connection.read(15), raw.SET_DATA)
+            if written is None:
+                return
+            read = self.take(connection, connection.read(15), raw.GET_DATA)
+            if read is None:
+                return
+            self.reads += 1
+            if not isinstance(written, raw.Stat) or not isinstance(read, tuple) or \
+                    read[0] != b"%d" % self.counter or read[1].owner != self.home.session or \
+                    read[1].mzxid != written.mzxid:
+                self.wrong.append((self.counter, written, read))
+
+    def run(self):
+        while not self.done.is_set() and len(self.wrong) < 3:
+            connection = self.move()
+            if connection is None:
+                return
+            self.visit(connection)
+            if self.random.random() < 0.5:
+                connection.close()
+
+
+def storm(scene):
+    scene.settle()
+    scene.ensure("/storm")
+    done = threading.Event()
+    wanderers = [Wanderer(scene, number, done) for number in range(8)]
+    for what in ("leader", "follower", "leader", "leader"):
+        time.sleep(0.8)
+        leader, followers, _ = scene.settle()
+        victim = leader if what == "leader" else followers[0]
+        scene.cluster.members[victim].kill()
+        wait_until(lambda: scene.cluster.leader() not in (None, victim), 20)
+        time.sleep(0.3)
+        scene.cluster.launch(victim)
+    scene.settle()
+    time.sleep(0.5)
+    done.set()
+    for wanderer in wanderers:
+        wanderer.join(20)
+    wrong = [wanderer.wrong for wanderer in wanderers if wanderer.wrong or wanderer.is_alive()]
+    scene.ok(not wrong, "sessions that wander while leaders die see no step back (%d moves, %d "
+             "writes)" % (sum(w.moves for w in wanderers), sum(w.reads for w in wanderers)),
+             wrong[:3])
 
 
 # ---- expiry ---------------------------------------------------------------------------------
@@ -438,7 +589,7 @@ def old_leader(scene, leader, followers):
     through.close()
 
 
-SCENES = {"moved": moved, "expiry": expiry, "sync": sync}
+SCENES = {"moved": moved, "flight": flight, "storm": storm, "expiry": expiry, "sync": sync}
 
 if __name__ == "__main__":
     sys.exit(ensemble_scene.main(__doc__, SCENES))
