@@ -250,6 +250,7 @@ void elect_message(struct zab *zab, int64_t server, struct mk_bytes bytes)
                   (long long)server, bytes.length);
         return;
     }
+    lists_compare(zab, server, bytes);
     if (state == ZAB_LOOKING)
         quorum_set_add(&election->waiting, server);
     else

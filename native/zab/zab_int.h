@@ -44,6 +44,7 @@ struct election {
     struct ballot settled[QUORUM_MEMBERS_MAX]; /* of those that follow or lead */
     struct quorum_set up;                      /* election connections that stand */
     struct quorum_set waiting;                 /* were last heard looking */
+    struct quorum_set disagreeing;             /* have another list of servers; it was said */
     int64_t repeat_ms, repeat_after_ms;        /* when votes are sent again; the interval */
     int64_t finalize_ms;                       /* 0, or the moment at which the winner is taken */
 };
@@ -253,6 +254,8 @@ void elect_settled(struct zab *zab, int64_t epoch);
 int vote_read(struct mk_bytes bytes, enum zab_role *state, struct vote *vote); /* vote.c */
 void vote_send(struct zab *zab, int64_t server);
 bool vote_beats(const struct zab *zab, const struct vote *a, const struct vote *b);
+/* Tells once when the list of servers in a notification is another one (lists.c). */
+void lists_compare(struct zab *zab, int64_t server, struct mk_bytes bytes);
 
 /* --- lead_*.c: called while leading ----------------------------------------------------------- */
 

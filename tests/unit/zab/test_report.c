@@ -369,6 +369,57 @@ static void lists_that_differ_are_named(void **state)
                        "server 3 (here) is not among the servers that this one knows");
     check_disagreement(TWO "server.3=c:1:2:participant\nversion=0", TWO OBSERVER,
                        "server 3 (here) comes as an observer, but is a participant");
+    /* As their votes tell, too. */
+    check_disagreement(TWO "version=0", TWO OBSERVER,
+                       "server 3 has another list of servers: server 3 is only there. The lists");
+    check_disagreement(TWO "version=0", TWO OBSERVER,
+                       "server 1 has another list of servers: server 3 is only there. The lists");
+    check_disagreement(TWO "server.3=c:1:2:participant\nversion=0", TWO OBSERVER,
+                       "server 1 has another list of servers: server 3 is an observer only there");
+    check_disagreement(
+        TWO "server.3=c:1:2\nserver.4=d:1:2:observer\nversion=0", TWO "server.3=c:1:2\nversion=0",
+        "server 3 has another list of servers: server 4 is only in the list of this");
+    check_disagreement(
+        TWO "server.3=c:1:2:observer\nversion=100000000", TWO OBSERVER,
+        "server 1 has another list of servers: its version is 0, that of this one is "
+        "100000000");
+    /* Other addresses are no other list. */
+    check_disagreement("server.1=x:3:4\nserver.2=127.0.0.1:5:6;127.0.0.1:7\n" OBSERVER,
+                       TWO OBSERVER, NULL);
+}
+
+static void groups_that_differ_are_named(void **state)
+{
+    (void)state;
+    static const char members[] = "server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\n";
+    char leaders[200], learners[200];
+    snprintf(leaders, sizeof leaders, "%sgroup.1=1:2:3\nweight.3=2\nversion=0", members);
+    snprintf(learners, sizeof learners, "%sgroup.1=1:2:3\nversion=0", members);
+    check_disagreement(leaders, learners,
+                       "server 3 has another list of servers: server 3 is in another group, or has "
+                       "another weight");
+}
+
+static void it_is_said_once(void **state)
+{
+    (void)state;
+    struct world world = {0};
+    struct mk_buffer lines = MK_BUFFER_EMPTY;
+    struct mk_trace trace = {.level = MK_LEVEL_WARN, .write = remember, .context = &lines};
+    start(&world, 1, 0);
+    start_with(&world, 2, 0, TWO "version=0", &trace);
+    run(&world, 20000);
+    for (int i = 0; i < 3; i++) { /* new elections, more votes */
+        for (uint32_t link = 0; link < world.links; link++)
+            close_link(&world, link);
+        run(&world, world.now_ms + 5000);
+    }
+    mk_buffer_append(&lines, "", 1);
+    const char *first = strstr((const char *)lines.data, "another list");
+    assert_non_null(first);
+    assert_null(strstr(first + 1, "another list"));
+    mk_buffer_fini(&lines);
+    finish(&world);
 }
 
 static void a_server_that_is_not_listed_follows(void **state)
@@ -395,6 +446,8 @@ int main(void)
         cmocka_unit_test(a_tree_is_counted),
         cmocka_unit_test(a_server_that_is_not_listed_follows),
         cmocka_unit_test(lists_that_differ_are_named),
+        cmocka_unit_test(groups_that_differ_are_named),
+        cmocka_unit_test(it_is_said_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
