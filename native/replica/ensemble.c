@@ -225,7 +225,7 @@ static bool take_trees(struct replica *replica)
     update->snapshot_begin = false;
     if (update->reload && !ensemble->reloading) {
         ensemble->reloading = true;
-        ensemble->loading = false;
+        ensemble->loading = ensemble->held = ensemble->taken_waits = false;
         snapshot_give_up(replica);
         stream_end(replica);
     }
@@ -308,7 +308,10 @@ void ensemble_event(struct replica *replica, struct zab_event *event)
         ensemble->reloading = false;
         replica_forget_sessions(replica);
     }
-    ensemble_step(replica, event);
+    if (event->type == ZAB_SNAPSHOT_TAKEN)
+        stream_go_on(replica); /* the host knows only when, not how much */
+    else
+        ensemble_step(replica, event);
     if (event->type == ZAB_LINK_DRAINED || event->type == ZAB_LINK_DOWN)
         stream_continue(replica);
 }

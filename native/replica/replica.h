@@ -204,6 +204,9 @@ void replica_step(struct replica *replica, const struct replica_event *event,
 /* After REPLICA_STOP: true when all that was accepted was answered, as far as it is read. */
 bool replica_is_idle(const struct replica *replica);
 int64_t replica_last_zxid(const struct replica *replica); /* last applied */
+/* The writer of update.received_body is behind: no more of the leader's tree is asked for, until a
+ * REPLICA_ENSEMBLE step with ZAB_SNAPSHOT_TAKEN, which then tells what was `consumed`. */
+void replica_hold_tree(struct replica *replica);
 /* In an ensemble; NULL otherwise, or when there is no such link. */
 struct zab_link *replica_zab_link(struct replica *replica, uint32_t link);
 /* False for a single server. */

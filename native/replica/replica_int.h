@@ -194,7 +194,11 @@ struct ensemble {
     bool looking; /* for a leader, since: */
     int64_t looking_since_ms;
     bool read_only;
-    bool loading;   /* the leader's tree comes in */
+    bool loading; /* the leader's tree comes in */
+    bool held;    /* the host's writer is behind: what was loaded is told to zab when it is not */
+    bool taken_waits;
+    size_t taken_count;
+    bool taken_all, taken_failed;
     bool reloading; /* the host loads memory again */
 };
 
@@ -430,6 +434,8 @@ void stream_end(struct replica *replica);
 void stream_receive_begin(struct replica *replica);
 void stream_receive(struct replica *replica, struct mk_bytes bytes);
 void stream_received(struct replica *replica, int64_t zxid);
+/* The host's writer has caught up. */
+void stream_go_on(struct replica *replica);
 
 /* pipeline.c */
 struct request *pipeline_push(struct replica *replica, struct connection *connection,

@@ -91,6 +91,7 @@ void stream_end(struct replica *replica)
 void stream_receive_begin(struct replica *replica)
 {
     replica->ensemble->loading = true;
+    replica->ensemble->held = replica->ensemble->taken_waits = false;
     replica->update->received_begin = true;
     snapshot_give_up(replica);
     replica_restore_reset(replica);
@@ -107,10 +108,31 @@ void stream_receive(struct replica *replica, struct mk_bytes bytes)
     mk_buffer_append(&replica->update->received_body, bytes.data, consumed);
     if (result < 0)
         replica_log(replica, MK_LEVEL_ERROR, "the leader's tree cannot be read: %s", reason);
+    struct ensemble *ensemble = replica->ensemble;
+    ensemble->taken_waits = true;
+    ensemble->taken_count = consumed;
+    ensemble->taken_all = result == 1;
+    ensemble->taken_failed = result < 0;
+    if (!ensemble->held)
+        stream_go_on(replica);
+}
+
+void stream_go_on(struct replica *replica)
+{
+    struct ensemble *ensemble = replica->ensemble;
+    ensemble->held = false;
+    if (!ensemble->taken_waits)
+        return;
+    ensemble->taken_waits = false;
     ensemble_step(replica, &(struct zab_event){.type = ZAB_SNAPSHOT_TAKEN,
-                                               .count = consumed,
-                                               .flag = result == 1,
-                                               .failed = result < 0});
+                                               .count = ensemble->taken_count,
+                                               .flag = ensemble->taken_all,
+                                               .failed = ensemble->taken_failed});
+}
+
+void replica_hold_tree(struct replica *replica)
+{
+    replica->ensemble->held = replica->ensemble->loading;
 }
 
 /* It may show changes of later transactions already (those come again), so it has no digest. */

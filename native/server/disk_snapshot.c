@@ -37,7 +37,9 @@ bool disk_snapshot_body(struct disk *disk, struct mk_bytes bytes)
     uv_mutex_lock(&disk->mutex);
     MK_ASSERT(received->state == RECEIVED_OPEN);
     mk_buffer_append_bytes(&received->orders.body, bytes);
-    bool behind = received->behind = received->orders.body.length >= BEHIND_BYTES;
+    /* It stays so until the host was told that it is over, whatever the thread has taken by now. */
+    bool behind = received->behind =
+        received->behind || received->orders.body.length >= BEHIND_BYTES;
     disk_unlock_and_wake(disk);
     return !behind;
 }

@@ -173,7 +173,12 @@ static void on_ticket_done(void *context, uint64_t ticket)
 
 static void on_snapshot_drained(void *context)
 {
-    (void)context; /* the disk is faster than the leader's tree, or takes what memory it needs */
+    struct ensemble_host *host = context;
+    if (host->server->state == SERVER_CLOSING)
+        return;
+    size_t consumed = feed(host->server, &(struct zab_event){.type = ZAB_SNAPSHOT_TAKEN});
+    if (host->peers)
+        peers_consumed(host->peers, consumed);
 }
 
 /* --- start and stop --------------------------------------------------------------------------- */
@@ -261,8 +266,9 @@ static void perform_tree(struct ensemble_host *host, struct replica_update *upda
         disk_snapshot_begin(disk);
         host->receiving = true;
     }
-    if (update->received_body.length > 0)
-        disk_snapshot_body(disk, mk_buffer_bytes(&update->received_body));
+    if (update->received_body.length > 0 &&
+        !disk_snapshot_body(disk, mk_buffer_bytes(&update->received_body)))
+        replica_hold_tree(host->server->replica);
     mk_buffer_clear(&update->received_body);
     for (size_t i = 0; i < update->zab.disk_count; i++) {
         if (update->zab.disk[i].type != ZAB_DISK_INSTALL_SNAPSHOT)

@@ -8,6 +8,7 @@ mixed     one of ours joins two Apache servers, follows, leads, is followed
 takeover  a running Apache ensemble becomes ours one restart at a time, and one goes back
 observer  an observer of ours in our ensemble
 read_only a member without a quorum serves reads, where that is wanted
+big_tree  a fresh member is given a hundred megabytes
 damaged   a member whose log is spoilt is given the leader's tree
 
 In each, what was acknowledged must be there on every member, after everything.
@@ -310,7 +311,41 @@ def read_only(tap):
         write_through_each(tap, cluster, "read-only: over")
 
 
-SCENES = {"damaged": damaged, "read_only": read_only, "ours": ours, "mixed": mixed, "takeover": takeover, "observer": observer}
+def fill(port, count, bytes_each=1000):
+    """Creates /big/0, /big/1, ... with many requests under way."""
+    connection = raw.connect(port)
+    connection.call(raw.CREATE, raw.create("/big"))
+    sent = 0
+    for answered in range(count):
+        while sent < count and sent - answered < 500:
+            connection.request(raw.CREATE, raw.create("/big/%d" % sent, b"x" * bytes_each))
+            sent += 1
+        reply = connection.read()
+        if reply.err:
+            raise RuntimeError("create answered %d" % reply.err)
+    connection.close_session()
+
+
+def big_tree(tap, count=100000):
+    """A fresh member is given a tree that its disk writes slower than the network brings it."""
+    with Cluster({1: "moonkeeper", 2: "moonkeeper", 3: "moonkeeper"}) as cluster:
+        cluster.launch(1, 2)
+        settle(tap, cluster, "big tree", (1, 2))
+        fill(cluster.members[cluster.leader()].port, count)
+        for what in ("a fresh member", "restarted"):
+            cluster.launch(3)
+            settle(tap, cluster, "big tree: " + what, seconds=60)
+            reader = raw.connect(cluster.members[3].port)
+            reader.call(raw.SYNC, raw.buffer("/"))
+            found = reader.call(raw.GET_ALL_CHILDREN_NUMBER, raw.buffer("/big"))
+            last = reader.call(raw.GET_DATA, raw.path_watch("/big/%d" % (count - 1)))
+            tap.ok(found == (0, count) and last[0] == 0 and last[1][0] == b"x" * 1000,
+                   "big tree: %s has all of it" % what, found)
+            reader.close_session()
+            cluster.members[3].stop()
+
+
+SCENES = {"big_tree": big_tree, "damaged": damaged, "read_only": read_only, "ours": ours, "mixed": mixed, "takeover": takeover, "observer": observer}
 
 
 def main():
