@@ -5,6 +5,7 @@ import random
 import signal
 import time
 
+import proxy
 import recorder
 import paths  # noqa: F401
 import harness
@@ -12,6 +13,36 @@ import raw
 from cluster import Cluster, wait_until
 
 HEALTHY_SECONDS = 25
+
+
+CLIENT = "client"
+
+
+class LinkedCluster(Cluster):
+    """Every member knows the others by ports of the proxy, one pair of ports for each ordered
+    pair of members: who connects there is known."""
+
+    def __init__(self, kinds, settings):
+        self.pair_ports = {(one, two): (harness.free_port(), harness.free_port())
+                           for one in kinds for two in kinds if one != two}
+        super().__init__(kinds, settings=settings)
+        self.client_ports = {number: harness.free_port() for number in kinds}
+
+    def member(self, number, kind, data_dir=None):
+        server = super().member(number, kind, data_dir)
+        for other in self.ports:
+            if other != number:
+                server.settings["server.%d" % other] = "127.0.0.1:%d:%d:participant" % (
+                    self.pair_ports[number, other])
+        return server
+
+    async def link(self, links):
+        for (one, two), (quorum, election) in self.pair_ports.items():
+            await links.listen(one, two, self.ports[two][0], quorum)
+            await links.listen(one, two, self.ports[two][1], election,
+                               hello_port=self.pair_ports[two, one][1])
+        for number, port in self.client_ports.items():
+            await links.listen(CLIENT, number, self.members[number].port, port)
 
 
 class Stage:
@@ -25,9 +56,15 @@ class Stage:
                     "snapCount": 100000, "autopurge.snapRetainCount": 3,
                     "maxSessionTimeout": 60000}
         settings.update(scenario.settings)
-        self.cluster = Cluster({number + 1: "moonkeeper" for number in range(scenario.members)},
-                               settings=settings)
+        kinds = {number + 1: "moonkeeper" for number in range(scenario.members)}
         self.loop = recorder.Loop()
+        self.links = None
+        if scenario.proxied:
+            self.cluster = LinkedCluster(kinds, settings)
+            self.links = proxy.Proxy(self.loop)
+            self.loop.run(self.cluster.link(self.links))
+        else:
+            self.cluster = Cluster(kinds, settings=settings)
         self.recorder = None
         self.story, self.surprises, self.trees = [], [], {}
         self.stopped = set()  # by SIGSTOP
@@ -49,9 +86,9 @@ class Stage:
     def begin(self):
         self.cluster.launch()
         self.cluster.wait_serving(seconds=30)
-        self.recorder = recorder.Recorder(
-            self.loop, [(number, server.port) for number, server in self.cluster.members.items()],
-            seed=self.seed)
+        ports = self.cluster.client_ports if self.links else {
+            number: server.port for number, server in self.cluster.members.items()}
+        self.recorder = recorder.Recorder(self.loop, list(ports.items()), seed=self.seed)
         self.recorder.prepare()
         self.recorder.start()
         time.sleep(1)
@@ -99,22 +136,34 @@ class Stage:
         self.stopped.discard(number)
         self.tell("SIGCONT %d" % number)
 
+    def link(self, name, *arguments):
+        """Has the proxy do something, by the name of its method."""
+        self.tell("%s%s" % (name, arguments))
+        return self.loop.call(getattr(self.links, name), *arguments)
+
+    def ways(self, change, *pairs):
+        """Changes the Way of each ordered pair."""
+        def inside():
+            for pair in pairs:
+                change(self.links.way(*pair))
+        self.loop.call(inside)
+
+    def others(self, number):
+        return [other for other in self.cluster.members if other != number]
+
     # ---- the end ----------------------------------------------------------------------------
 
     def heal(self):
         for number in list(self.stopped):
             self.resume(number)
+        if self.links:
+            self.link("heal")
         for number, server in self.cluster.members.items():
+            self.check_alive(number)
             if not server.alive():
-                if number not in self.expected_dead():
-                    self.check_alive(number)
                 self.launch(number)
         self.healed = time.monotonic()
         self.tell("healed")
-
-    @staticmethod
-    def expected_dead():
-        return ()
 
     def wait_healthy(self):
         """Seconds until every member serves and writes succeed, or None."""
@@ -160,6 +209,8 @@ class Stage:
         self.cluster.stop()
 
     def remove(self):
+        if self.links:
+            self.loop.run(self.links.close())
         self.loop.stop()
         for server in self.cluster.members.values():
             server.remove()

@@ -114,8 +114,9 @@ class Link(asyncio.Protocol):
                     self.session.id, xid, self.outstanding[:1]))
             self.transport.abort()
             return
-        self.outstanding.pop(0).answer(now_ns(), error, zxid, frame[16:])
-        self.session.seen(zxid)
+        operation = self.outstanding.pop(0)
+        operation.answer(now_ns(), error, zxid, frame[16:])
+        self.session.seen(zxid, operation)
 
     def connection_lost(self, error):
         self.closed = True
@@ -155,8 +156,11 @@ class Session:
         self.ephemerals = 0
         self.balance = None
 
-    def seen(self, zxid):
+    def seen(self, zxid, operation):
         self.last_zxid = max(self.last_zxid, zxid)
+        if operation.opcode in (raw.GET_DATA, raw.SET_DATA) and not operation.error:
+            body = operation.body  # ends in a Stat of 68 bytes, the version at 32
+            self.versions[operation.args[0]] = struct.unpack_from(">i", body, len(body) - 36)[0]
 
     async def live(self):
         while not self.recorder.ending:
@@ -239,21 +243,10 @@ class Session:
     def set(self, link):
         """By version: the last that was seen, so that sessions compete; sometimes any."""
         path = self.random.choice(KEYS)
-        self.look(link)
         version = self.versions.get(path, -1) if self.random.random() < 0.8 else -1
         link.send(raw.SET_DATA, (path, b"%d-%d" % (self.number, self.xid), version))
         if version >= 0:
             self.versions[path] = version + 1
-
-    def look(self, link):
-        """Takes versions and balances from what was answered meanwhile."""
-        for operation in self.history.operations[-1:-60:-1]:
-            if operation.session != self.id or operation.returned is None or operation.error:
-                continue
-            if operation.opcode == raw.GET_DATA:
-                record = raw.decode_reply(raw.GET_DATA, operation.body)
-                self.versions[operation.args[0]] = record[1].version
-                return
 
     def get(self, link):
         link.send(self.random.choice((raw.GET_DATA, raw.GET_DATA, raw.EXISTS)),

@@ -4,8 +4,9 @@ import time
 
 
 class Scenario:
-    def __init__(self, harm, members=3, short=False, settings=None):
+    def __init__(self, harm, members=3, short=False, settings=None, proxied=False):
         self.name, self.harm, self.members = harm.__name__, harm, members
+        self.proxied = proxied
         self.short, self.settings = short, settings or {}
 
 
@@ -88,6 +89,153 @@ def restart_storm(stage, until):
         time.sleep(stage.random.uniform(0.05, 1.2))
 
 
+# ---- links, through the proxy -----------------------------------------------------------------
+
+def rest(stage, until, low, high):
+    time.sleep(max(0, min(until + 1 - time.monotonic(), stage.random.uniform(low, high))))
+
+
+def linked_calm(stage, until):
+    """Nothing happens, but all goes through the proxy."""
+    rest(stage, until, 999, 999)
+
+
+def isolate_leader(stage, until):
+    """The leader is cut off from all other members, its connections stay open; then healed."""
+    while time.monotonic() < until:
+        leader = stage.leader()
+        for other in stage.others(leader):
+            stage.link("part", leader, other)
+        rest(stage, until, 1, 6)
+        stage.link("heal")
+        rest(stage, until, 1, 3)
+
+
+def isolate_any(stage, until):
+    """A member at random is cut off, half of the time by refused and reset connections."""
+    while time.monotonic() < until:
+        number = stage.random.choice(list(stage.cluster.members))
+        deed = stage.random.choice(("part", "refuse"))
+        for other in stage.others(number):
+            stage.link(deed, number, other)
+            if deed == "refuse":
+                stage.link("cut", number, other)
+        rest(stage, until, 1, 5)
+        stage.link("heal")
+        rest(stage, until, 0.5, 2)
+
+
+def one_way_out(stage, until):
+    """What the leader sends is late for seconds, or lost; it hears all."""
+    while time.monotonic() < until:
+        leader, deed = stage.leader(), stage.random.choice(("part", "lose"))
+        for other in stage.others(leader):
+            stage.link(deed, leader, other, *([False] if deed == "part" else []))
+        rest(stage, until, 1, 6)
+        stage.link("heal")
+        rest(stage, until, 1, 3)
+
+
+def one_way_in(stage, until):
+    """What the leader is sent is late for seconds, or lost; all hear it."""
+    while time.monotonic() < until:
+        leader, deed = stage.leader(), stage.random.choice(("part", "lose"))
+        for other in stage.others(leader):
+            stage.link(deed, other, leader, *([False] if deed == "part" else []))
+        rest(stage, until, 1, 6)
+        stage.link("heal")
+        rest(stage, until, 1, 3)
+
+
+def one_way_any(stage, until):
+    """Some ordered pairs of members, at random, are deaf for each other."""
+    while time.monotonic() < until:
+        numbers = list(stage.cluster.members)
+        for _ in range(stage.random.randint(1, 3)):
+            one, two = stage.random.sample(numbers, 2)
+            stage.link("part", one, two, False)
+        rest(stage, until, 0.5, 5)
+        stage.link("heal")
+        rest(stage, until, 0.5, 2)
+
+
+def bridge(stage, until):
+    """Five members in two halves of two that see only the fifth in common."""
+    while time.monotonic() < until:
+        numbers = list(stage.cluster.members)
+        stage.random.shuffle(numbers)
+        for one in numbers[:2]:
+            for two in numbers[2:4]:
+                stage.link("part", one, two)
+        rest(stage, until, 2, 6)
+        stage.link("heal")
+        rest(stage, until, 1, 3)
+
+
+def slow_link(stage, until):
+    """Links with delays of up to 300 ms, narrow ones, and bytes one at a time."""
+    def change(way):
+        way.delay = stage.random.choice((0, 0.005, 0.05, 0.3))
+        way.rate = stage.random.choice((None, None, 20000, 100000))
+        way.pieces = stage.random.random() < 0.3
+    while time.monotonic() < until:
+        numbers = list(stage.cluster.members)
+        pairs = [stage.random.sample(numbers, 2) for _ in range(stage.random.randint(1, 4))]
+        stage.tell("slow: %s" % (pairs,))
+        stage.ways(change, *pairs)
+        rest(stage, until, 1, 4)
+        if stage.random.random() < 0.5:
+            stage.link("heal")
+            rest(stage, until, 0.5, 1)
+
+
+def cut_links(stage, until):
+    """Connections between members end at random: RST, FIN, or inside a frame."""
+    while time.monotonic() < until:
+        one, two = stage.random.sample(list(stage.cluster.members), 2)
+        deed = stage.random.choice(("cut", "within", "gentle"))
+        if deed == "within":
+            stage.link("cut_within", one, two)
+        else:
+            stage.link("cut", one, two, deed == "cut")
+        rest(stage, until, 0.05, 1)
+
+
+def client_cuts(stage, until):
+    """Clients' connections end at random, inside frames too, or fall silent one way."""
+    while time.monotonic() < until:
+        number = stage.random.choice(list(stage.cluster.members))
+        pair = stage.random.choice((("client", number), (number, "client")))
+        deed = stage.random.choice(("cut", "cut_within", "cut_within", "lose", "part"))
+        stage.link(deed, *pair)
+        rest(stage, until, 0.05, 1)
+        if deed in ("lose", "part"):
+            rest(stage, until, 0.5, 3)
+            stage.link("heal")
+
+
+def everything(stage, until):
+    """Kills, stops, partitions and cuts at random, two or three members at a time."""
+    while time.monotonic() < until:
+        one, two = stage.random.sample(list(stage.cluster.members), 2)
+        dice = stage.random.randrange(6)
+        if dice == 0:
+            stage.kill(one)
+            rest(stage, until, 0, 2)
+            stage.launch(one)
+        elif dice == 1:
+            stage.pause(one, stage.random.uniform(0.5, 4))
+        elif dice == 2:
+            stage.link("cut", one, two)
+        elif dice == 3:
+            stage.link("cut_within", one, two)
+        elif dice == 4:
+            stage.link("part", one, two, stage.random.random() < 0.5)
+        else:
+            stage.link("heal")
+        rest(stage, until, 0, 1.5)
+
+
 ALL = [
     Scenario(calm, short=True),
     Scenario(kill_leader, short=True),
@@ -97,5 +245,16 @@ ALL = [
     Scenario(stop_leader, short=True),
     Scenario(stop_follower),
     Scenario(restart_storm),
+    Scenario(linked_calm, proxied=True),
+    Scenario(isolate_leader, proxied=True, short=True),
+    Scenario(isolate_any, proxied=True),
+    Scenario(one_way_out, proxied=True),
+    Scenario(one_way_in, proxied=True),
+    Scenario(one_way_any, proxied=True),
+    Scenario(bridge, members=5, proxied=True),
+    Scenario(slow_link, proxied=True),
+    Scenario(cut_links, proxied=True, short=True),
+    Scenario(client_cuts, proxied=True),
+    Scenario(everything, proxied=True, settings={"snapCount": 500}),
 ]
 BY_NAME = {scenario.name: scenario for scenario in ALL}
