@@ -64,7 +64,8 @@ int peers_start(const struct peers_options *options, const struct peers_callback
 void peers_perform(struct peers *peers, const struct zab_update *update, enum zab_role role);
 /* After each ZAB_SNAPSHOT_TAKEN step that the host made: its update.consumed. */
 void peers_consumed(struct peers *peers, size_t consumed);
-/* No event is fed any more; closes everything, then `closed`. */
+/* No event is fed any more; closes everything, then `closed`. (A name that is being resolved may
+ * keep the loop, not the peers, until the resolver answers.) */
 void peers_stop(struct peers *peers);
 
 #endif

@@ -9,15 +9,22 @@
 #include <netinet/in.h>
 #include <stdio.h>
 
+/* Outlives its dial when that is cancelled: a resolver that hangs must not keep a server from
+ * stopping. */
+struct lookup {
+    uv_getaddrinfo_t request;
+    struct peer_dial *dial; /* NULL: nobody wants to know any more */
+};
+
 struct peer_dial {
     struct peers *peers;
     struct peer_dial *previous, *next;
     peer_dial_done done; /* NULL: cancelled */
     void *owner;
     uint16_t port;
-    uv_getaddrinfo_t lookup;
+    struct lookup *lookup; /* under way, or NULL */
     uv_connect_t request;
-    bool looking_up, connecting; /* a request of libuv is under way */
+    bool connecting; /* `request` is under way */
     struct addrinfo *found, *at;
     struct peer_socket *socket;
     int64_t deadline_ms; /* INT64_MAX while the name is resolved: the resolver has its own limit */
@@ -102,13 +109,35 @@ static void try_next(struct peer_dial *dial)
     dial_end(dial, dial->error != 0 ? dial->error : UV_EADDRNOTAVAIL);
 }
 
-static void on_found(uv_getaddrinfo_t *lookup, int status, struct addrinfo *found)
+static void on_found(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
 {
-    struct peer_dial *dial = MK_CONTAINER_OF(lookup, struct peer_dial, lookup);
-    dial->looking_up = false;
+    struct lookup *lookup = MK_CONTAINER_OF(request, struct lookup, request);
+    struct peer_dial *dial = lookup->dial;
+    mk_free(lookup);
+    if (!dial) {
+        uv_freeaddrinfo(found);
+        return;
+    }
+    dial->lookup = NULL;
     dial->found = dial->at = found;
     dial->error = status;
     try_next(dial);
+}
+
+/* 0, or libuv's error. */
+static int look_up(struct peer_dial *dial, const char *host)
+{
+    struct lookup *lookup = mk_calloc(1, sizeof *lookup);
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    int error =
+        uv_getaddrinfo(dial->peers->options.loop, &lookup->request, on_found, host, NULL, &hints);
+    if (error != 0) {
+        mk_free(lookup);
+        return error;
+    }
+    lookup->dial = dial;
+    dial->lookup = lookup;
+    return 0;
 }
 
 struct peer_dial *peer_dial_start(struct peers *peers, const char *host, uint16_t port,
@@ -125,12 +154,8 @@ struct peer_dial *peer_dial_start(struct peers *peers, const char *host, uint16_
         peers->dials->previous = dial;
     peers->dials = dial;
     peers_opened(peers);
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    int error = uv_getaddrinfo(peers->options.loop, &dial->lookup, on_found, host, NULL, &hints);
-    if (error == 0) {
-        dial->looking_up = true;
-    } else { /* a name that cannot be one: told by the timer, as `done` must not come from here */
-        dial->error = error;
+    dial->error = look_up(dial, host);
+    if (dial->error != 0) { /* told by the timer, as `done` must not come from here */
         dial->deadline_ms = peers_now(peers);
         peers_wake_at(peers, dial->deadline_ms);
     }
@@ -142,10 +167,13 @@ void peer_dial_cancel(struct peer_dial *dial)
     if (!dial)
         return;
     dial->done = NULL;
-    if (dial->looking_up)
-        uv_cancel((uv_req_t *)&dial->lookup); /* on_found comes in any case */
-    else if (dial->connecting)
-        peer_socket_close(dial->socket, false); /* and here on_connect */
+    if (dial->lookup) {
+        dial->lookup->dial = NULL;
+        uv_cancel((uv_req_t *)&dial->lookup->request); /* on_found comes in any case */
+        dial->lookup = NULL;
+    }
+    if (dial->connecting)
+        peer_socket_close(dial->socket, false); /* on_connect comes */
     else
         dial_end(dial, UV_ECANCELED);
 }

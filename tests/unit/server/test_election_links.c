@@ -3,6 +3,10 @@
  * refused at the doors. */
 #include "tests/lib/peers_fixture.h"
 
+#include <dlfcn.h>
+#include <netdb.h>
+#include <stdatomic.h>
+
 /* --- elections -------------------------------------------------------------------------------- */
 
 static bool all_up(struct world *world)
@@ -76,6 +80,37 @@ static void test_names_and_address_families(void **state)
     run_for(world, 500);
     assert_int_equal(world->log.length, 0);
     assert_true(node->peers->timer_at_ms != INT64_MAX || node->peers->dials);
+}
+
+/* Takes the place of the C library's for the whole program, libuv's threads included. */
+static atomic_bool resolver_hangs;
+
+int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                struct addrinfo **found)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    void *symbol = dlsym(RTLD_NEXT, "getaddrinfo");
+    memcpy(&real, &symbol, sizeof real);
+    if (resolver_hangs)
+        usleep(800000);
+    return real(host, service, hints, found);
+}
+
+static void test_a_hanging_resolver_does_not_delay_the_end(void **state)
+{
+    struct world *world = *state;
+    struct node *node = started(world, 1);
+    resolver_hangs = true;
+    while (!node->peers->dials) /* UV_RUN_ONCE would wait for the resolver */
+        uv_run(&world->loop, UV_RUN_NOWAIT);
+    usleep(50000); /* it cannot be cancelled any more */
+    uint64_t began_ns = uv_hrtime();
+    peers_stop(node->peers);
+    while (!node->closed && uv_hrtime() - began_ns < UINT64_C(5000000000))
+        uv_run(&world->loop, UV_RUN_NOWAIT);
+    resolver_hangs = false;
+    node->peers = NULL;
+    assert_true(uv_hrtime() - began_ns < UINT64_C(500000000));
 }
 
 static void test_an_unsent_message_is_replaced(void **state)
@@ -260,9 +295,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(every_pair_is_connected_once),  TEST(names_and_address_families),
-        TEST(an_unsent_message_is_replaced), TEST(a_stranger_that_knocks_is_dialled),
-        TEST(refused_at_the_election_door),  TEST(strangers_are_few_and_leave),
+        TEST(every_pair_is_connected_once),
+        TEST(names_and_address_families),
+        TEST(a_hanging_resolver_does_not_delay_the_end),
+        TEST(an_unsent_message_is_replaced),
+        TEST(a_stranger_that_knocks_is_dialled),
+        TEST(refused_at_the_election_door),
+        TEST(strangers_are_few_and_leave),
         TEST(an_address_in_use_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
