@@ -97,7 +97,8 @@ void lead_info(struct zab *zab, struct peer *peer, const struct packet *packet)
                    (long long)accepted);
         return;
     }
-    lead->epoch_asked = MK_MAX(lead->epoch_asked, accepted);
+    if (member_index(zab, info.server_id) >= 0) /* a stranger could push epochs to their end */
+        lead->epoch_asked = MK_MAX(lead->epoch_asked, accepted);
     lead_discover_progress(zab);
 }
 
