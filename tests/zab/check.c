@@ -362,30 +362,18 @@ void check_end(struct sim *sim)
 
 const char *mark_name(enum mark mark)
 {
-    static const char *const names[MARKS] = {"elections",
-                                             "leader changes",
-                                             "DIFF",
-                                             "TRUNC",
-                                             "SNAP",
-                                             "empty DIFF",
-                                             "rollovers",
-                                             "learners gone",
-                                             "reloads",
-                                             "commits",
-                                             "forwarded",
-                                             "syncs",
-                                             "crashes",
-                                             "pauses",
-                                             "partitions",
-                                             "torn writes",
-                                             "wiped disks",
-                                             "informs",
-                                             "epochs raised",
-                                             "stops",
-                                             "aimed crashes",
-                                             "damaged disks",
-                                             "repaired disks",
-                                             "ends without a minority",
-                                             "elections after the heal"};
+    static const char *const names[MARKS] = {"elections",      "leader changes",
+                                             "DIFF",           "TRUNC",
+                                             "SNAP",           "empty DIFF",
+                                             "rollovers",      "learners gone",
+                                             "reloads",        "commits",
+                                             "forwarded",      "syncs",
+                                             "crashes",        "pauses",
+                                             "partitions",     "torn writes",
+                                             "wiped disks",    "informs",
+                                             "epochs raised",  "stops",
+                                             "aimed crashes",  "damaged disks",
+                                             "repaired disks", "ends without a minority",
+                                             "strangers",      "elections after the heal"};
     return names[mark];
 }

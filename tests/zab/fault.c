@@ -228,6 +228,9 @@ void fault_happen(struct sim *sim, enum fault_type type)
     case FAULT_AIM:
         aim(sim);
         break;
+    case FAULT_STRANGER:
+        stranger_come(sim_one_in(sim, 2) ? any_leader(sim) : any_node(sim));
+        break;
     case FAULT_TYPES:
         break;
     }

@@ -204,7 +204,9 @@ static void perform(struct node *node)
     }
     if (update->snapshot_input.length > 0)
         stream_input(node, update->snapshot_input);
-    if (update->consumed > 0)
+    if (update->consumed > 0 && node->stranger_talks)
+        node->stranger_consumed = update->consumed;
+    else if (update->consumed > 0)
         wire_consumed(node, update->consumed);
     if (disk_first)
         perform_disk(node);

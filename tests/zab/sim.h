@@ -10,6 +10,7 @@
  *   wire.c      links: byte streams with delay, fragments, cuts, half-open ends
  *   post.c      election connections: the newest vote replaces an unsent one
  *   fault.c     crashes, pauses, partitions, clogs, slow disks, wiped disks
+ *   stranger.c  who is no member, on the ports of a server
  *   workload.c  clients: submits, forwarded requests, syncs; what they were promised
  *   tap.c       reads each packet that leaves: promise before word, order, reach marks
  *   ballot.c    reads each vote that leaves or arrives: who may vote for whom, who may win
@@ -215,8 +216,11 @@ struct node {
         uint16_t wire;
         uint8_t end;
         bool used;
+        bool stranger; /* of no wire */
     } links[NUMBERS_MAX];
-    uint16_t fed_wire; /* the last one whose bytes were fed */
+    bool stranger_talks;
+    size_t stranger_consumed; /* of what it sent last */
+    uint16_t fed_wire;        /* the last one whose bytes were fed */
     uint8_t fed_end;
     uint32_t fed_generation;
     uint16_t learner_wire; /* the one that it dialled last */
@@ -301,6 +305,7 @@ enum fault_type {
     FAULT_SLOW_DISK,
     FAULT_WIPE,
     FAULT_AIM,
+    FAULT_STRANGER,
     FAULT_TYPES
 };
 
@@ -336,6 +341,7 @@ enum mark {
     MARK_DAMAGED,          /* disks whose log is not to be trusted, with their epochs */
     MARK_REPAIRED,         /* of those and wiped ones: got a snapshot */
     MARK_MINORITY,         /* runs that ended without some of the servers */
+    MARK_STRANGERS,        /* came to the ports of a server */
     MARK_HEALED_ELECTIONS, /* established after all was healed */
     MARKS
 };
@@ -490,6 +496,9 @@ void post_down(struct sim *sim, uint8_t a, uint8_t b, uint32_t generation);
 void post_cut(struct sim *sim, uint8_t a, uint8_t b, int64_t delay);
 void post_schedule(struct sim *sim, uint8_t a, uint8_t b, int64_t delay);
 void posts_crash(struct node *node, bool silent);
+
+/* stranger.c */
+void stranger_come(struct node *node);
 
 /* fault.c */
 void fault_schedule(struct sim *sim, enum fault_type type);

@@ -14,7 +14,7 @@ uint64_t stream_length(const uint8_t *header)
 void stream_begin(struct node *node, uint32_t link)
 {
     struct sim *sim = node->sim;
-    if (link >= NUMBERS_MAX || !node->links[link].used)
+    if (link >= NUMBERS_MAX || !node->links[link].used || node->links[link].stranger)
         return;
     struct stream *stream = NULL;
     for (uint16_t i = 0; i < NUMBERS_MAX && !stream; i++)

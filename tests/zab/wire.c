@@ -93,7 +93,7 @@ static void close_here(struct sim *sim, struct wire *wire, uint8_t end)
 void wire_touched(struct node *node, uint32_t number)
 {
     struct sim *sim = node->sim;
-    if (number >= NUMBERS_MAX || !node->links[number].used)
+    if (number >= NUMBERS_MAX || !node->links[number].used || node->links[number].stranger)
         return;
     struct wire *wire = &sim->wires[node->links[number].wire];
     uint8_t end = node->links[number].end;
