@@ -110,6 +110,12 @@ return {
   -- more.
   -- output_close_bytes = 256 << 20, -- an example
 
+  -- How much all connections together may hold: unsent replies, requests that wait, beginnings
+  -- of requests, identities. Beyond it those that hold the most are closed at once, until an
+  -- eighth is free; their sessions live on. At least 8 * frame_bytes_max. At least 1 << 20
+  -- (bytes).
+  -- buffers_total_bytes = 512 << 20,
+
   -- How many watches one connection may have; one that has more is closed. In watches.
   -- watches_per_connection_max = 1000000,
 

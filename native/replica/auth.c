@@ -30,6 +30,8 @@ static void add_identity(struct connection *connection, const char *scheme, stru
             return;
         }
     }
+    connection->identity_bytes +=
+        sizeof *identities->items + strlen(scheme) + mk_bytes_size(take_id);
     size_t count = (size_t)identities->count + 1;
     identities->items = mk_realloc(identities->items, count * sizeof *identities->items);
     identities->items[identities->count++] =

@@ -15,6 +15,7 @@ static const char *const kind_texts[COMPLAINT_COUNT] = {
     [COMPLAINT_FRAME] = "connections closed for the length of a frame",
     [COMPLAINT_OPCODE] = "connections closed for their opcode",
     [COMPLAINT_OUTPUT] = "connections closed that do not read",
+    [COMPLAINT_BUFFERS] = "connections closed that held the most memory",
     [COMPLAINT_WATCHES] = "connections closed for their watches",
     [COMPLAINT_WATCH_BYTES] = "watches refused, as their connection has too many bytes of them",
     [COMPLAINT_WATCH_BYTES_TOTAL] =

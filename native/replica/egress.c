@@ -42,7 +42,10 @@ void egress_reply_end(struct replica *replica, struct connection *connection, si
     replica->stats.bytes_sent += output->length - begin;
     stats_sent(replica, output->length - begin - MK_FRAME_PREFIX_BYTES);
     replica_touch(replica, connection);
+    buffers_more(replica, connection, output->length - begin);
     egress_check(replica, connection);
+    if (MK_UNLIKELY(replica->buffer_bytes > replica->options.buffers_total_bytes))
+        buffers_relieve(replica); /* now: one change may be told to thousands */
 }
 
 void egress_event(struct replica *replica, struct connection *connection, int64_t zxid,

@@ -108,6 +108,7 @@ void connection_closed(struct replica *replica, uint32_t number)
     pipeline_free(replica, connection);
     if (connection->establishing)
         connection->establishing->connection = NULL;
+    buffers_forget(replica, connection);
     auth_fini(connection);
     mk_buffer_fini(&connection->link.output);
     replica->connections[number] = NULL;

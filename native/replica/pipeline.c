@@ -26,6 +26,7 @@ struct request *pipeline_push(struct replica *replica, struct connection *connec
     connection->queue_tail = request;
     connection->queue_length++;
     connection->queue_bytes += frame_length;
+    buffers_more(replica, connection, sizeof *request + frame_length);
     replica->stats.outstanding_requests++;
     return request;
 }
@@ -39,6 +40,7 @@ void pipeline_pop(struct replica *replica, struct connection *connection)
         connection->queue_tail = NULL;
     connection->queue_length--;
     connection->queue_bytes -= request->frame_length;
+    buffers_less(replica, connection, sizeof *request + request->frame_length);
     connection->queue_cost -= request->cost;
     replica->stats.outstanding_requests--;
     mk_pool_free(&replica->pool, request, sizeof *request + request->frame_length);

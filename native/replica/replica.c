@@ -25,6 +25,7 @@ void replica_options_init(struct replica_options *options)
         .outstanding_bytes_max = (size_t)64 << 20,
         .output_pause_bytes = (size_t)1 << 20,
         .output_close_bytes = (size_t)64 << 20,
+        .buffers_total_bytes = (size_t)512 << 20,
         .turn_cost_max = 512 << 10,
         .continue_cost_max = 2 << 20,
         .commit_cost_max = 2 << 20,
@@ -404,6 +405,7 @@ void replica_step(struct replica *replica, const struct replica_event *event,
     dispatch(replica, event);
     if (replica->ensemble)
         ensemble_follow_up(replica);
+    buffers_check(replica, connection_find(replica, event->connection));
     mk_arena_reset(&replica->arena);
     set_deadline(replica);
     update->again = fair_is_due(replica) || commit_is_due(replica) || stream_is_due(replica);

@@ -47,6 +47,9 @@ struct replica_options {
     size_t outstanding_bytes_max;    /* their bytes */
     size_t output_pause_bytes;       /* unsent replies of one connection */
     size_t output_close_bytes;       /* a reader this slow is disconnected */
+    /* What all connections hold: output, queued requests, kept input. Beyond it those that hold the
+     * most are closed at once. At least 8 * frame_bytes_max. */
+    size_t buffers_total_bytes;
     /* What a connection's requests may cost (bytes read and answered, with a surcharge for each
      * request and for each znode walked over) before it waits for REPLICA_CONTINUE; and how
      * much one REPLICA_CONTINUE grants to those that wait, by what they took last. */
@@ -187,16 +190,22 @@ void replica_update_clear(struct replica *replica, struct replica_update *update
 /* What the host sees of a connection. It consumes `output` (mk_buffer_consume, or takes the
  * whole buffer); when it is empty and `closing`, it closes the socket. While `paused` it feeds
  * no bytes (it keeps what was not consumed) and stops reading the socket; when a later update
- * touches the connection unpaused, it feeds what it kept and reads on. */
+ * touches the connection unpaused, it feeds what it kept and reads on. When it is `abandoned`, the
+ * host sends nothing more: it closes the socket and frees what it holds for it in this turn. */
 struct replica_link {
     struct mk_buffer output;
     size_t unsent_elsewhere; /* the host sets this: bytes it took but could not send yet */
+    size_t kept_elsewhere; /* likewise: all else it keeps, input that was not consumed above all */
     bool closing;
+    bool abandoned; /* and closing; the output is empty */
     bool paused;
     bool touched; /* replica's own */
 };
 
 struct replica_link *replica_link(struct replica *replica, uint32_t connection);
+/* The host changed one of its two figures (or sent much output): counts them anew. Steps do that
+ * for their own connection. */
+void replica_link_changed(struct replica *replica, uint32_t connection);
 
 void replica_step(struct replica *replica, const struct replica_event *event,
                   struct replica_update *update);

@@ -85,6 +85,7 @@ enum complaint {
     COMPLAINT_FRAME,
     COMPLAINT_OPCODE,
     COMPLAINT_OUTPUT,
+    COMPLAINT_BUFFERS,
     COMPLAINT_WATCHES,
     COMPLAINT_WATCH_BYTES,
     COMPLAINT_WATCH_BYTES_TOTAL,
@@ -126,12 +127,14 @@ struct connection {
     int64_t answers_after;
     char *address;
     struct mk_id_vector identities; /* items are malloc'd, strings too */
+    size_t identity_bytes;
     struct request *queue_head, *queue_tail;
     uint32_t queue_length;
-    size_t queue_bytes;  /* of the frames that are kept */
-    uint64_t queue_cost; /* of the reads that wait */
-    uint64_t cost;       /* of what it asked for since its share was renewed */
-    bool waits_for_turn; /* in replica.turn_first..turn_last */
+    size_t queue_bytes;   /* of the frames that are kept */
+    uint64_t queue_cost;  /* of the reads that wait */
+    size_t counted_bytes; /* its part of replica.buffer_bytes */
+    uint64_t cost;        /* of what it asked for since its share was renewed */
+    bool waits_for_turn;  /* in replica.turn_first..turn_last */
     struct connection *turn_previous, *turn_next;
     int64_t opened_ms;
     struct connection *handshake_previous, *handshake_next; /* oldest first */
@@ -254,6 +257,7 @@ struct replica {
     size_t connection_open_count;
     struct connection *handshake_first, *handshake_last;
     size_t paused_count;
+    size_t buffer_bytes;                       /* see buffers.c */
     struct connection *turn_first, *turn_last; /* had their share; the longest waiting first */
 
     struct session **session_buckets;
@@ -323,6 +327,27 @@ void connection_resume(struct replica *replica, struct connection *connection);
 void connections_resume_all(struct replica *replica);
 struct connection *connection_find(const struct replica *replica, uint32_t number);
 void handshake_list_remove(struct replica *replica, struct connection *connection);
+
+/* buffers.c */
+/* Over the limit: closes those that hold the most. */
+void buffers_relieve(struct replica *replica);
+/* What this connection (or NULL) holds may have changed. */
+void buffers_check(struct replica *replica, struct connection *connection);
+void buffers_forget(struct replica *replica, struct connection *connection);
+/* It holds so much more, or less. */
+static inline void buffers_more(struct replica *replica, struct connection *connection,
+                                size_t bytes)
+{
+    connection->counted_bytes += bytes;
+    replica->buffer_bytes += bytes;
+}
+static inline void buffers_less(struct replica *replica, struct connection *connection,
+                                size_t bytes)
+{
+    bytes = MK_MIN(bytes, connection->counted_bytes); /* nothing of an abandoned one counts */
+    connection->counted_bytes -= bytes;
+    replica->buffer_bytes -= bytes;
+}
 
 /* fair.c */
 /* It had its share: nothing more is done for it before REPLICA_CONTINUE. */

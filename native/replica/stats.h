@@ -76,6 +76,8 @@ bool replica_session_visit(const struct replica *replica, uint32_t *from, uint32
                                          int64_t expires_now_ms),
                            void *context);
 struct watch_table *replica_watches(const struct replica *replica);
+/* What counts against buffers_total_bytes; may be a little too high. */
+uint64_t replica_buffer_bytes(const struct replica *replica);
 /* The session of a watcher (a connection number); 0 when it has none. */
 int64_t replica_watcher_session(const struct replica *replica, uint32_t watcher);
 /* The last digests: one per 128 transactions, newest last (word `hash`). */

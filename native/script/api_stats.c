@@ -133,6 +133,8 @@ static int64_t get_watch_memory_bytes(struct stats *stats)
     return (int64_t)watch_bytes(replica_watches(server_replica(stats->host->server)));
 }
 
+VALUE(buffer_bytes, replica_buffer_bytes(server_replica(stats->host->server)))
+
 #define ROW(name)                                                                                  \
     {                                                                                              \
 #name, get_##name                                                                          \
@@ -184,6 +186,7 @@ static const struct {
     ROW(wall_ms),
     ROW(watch_count),
     ROW(watch_memory_bytes),
+    ROW(buffer_bytes),
 };
 
 static bool push_other(lua_State *L, struct stats *stats, const char *name)

@@ -29,6 +29,16 @@ struct unsent {
     struct mk_buffer buffer;
 };
 
+/* Input, and of a buffer that is being sent the part that is with the kernel already. */
+static void tell_kept(const struct connection *connection, struct replica_link *link)
+{
+    size_t kept = connection->input.length;
+    if (connection->unsent)
+        kept += connection->unsent->buffer.length - link->unsent_elsewhere;
+    link->kept_elsewhere = kept;
+    replica_link_changed(connection->clients->server->replica, connection->number);
+}
+
 /* --- lists --------------------------------------------------------------------------------------
  */
 
@@ -125,6 +135,7 @@ static void connection_close(struct connection *connection)
     if (connection->closed)
         return;
     connection->closed = true;
+    mk_buffer_fini(&connection->input);
     leave_chores(connection);
     let_go(connection);
     address_forget(connection);
@@ -157,7 +168,7 @@ static void linger(struct connection *connection)
     read_start(connection);
 }
 
-static void connection_end(struct connection *connection, const struct replica_link *link)
+static void connection_end(struct connection *connection, struct replica_link *link)
 {
     struct clients *clients = connection->clients;
     size_t waiting = link->output.length + link->unsent_elsewhere;
@@ -167,6 +178,8 @@ static void connection_end(struct connection *connection, const struct replica_l
         connection->waiting_bytes = waiting;
         connection->end_at_ms = server_now_ms(clients->server) + ENDING_MS;
         chores_add(clients, &clients->ending, connection);
+        mk_buffer_fini(&connection->input); /* nobody reads it any more */
+        tell_kept(connection, link);
     }
     /* What uv_write sent at once waits for on_written all the same, which needs the link. */
     if (waiting == 0 && !connection->unsent)
@@ -246,9 +259,20 @@ static size_t feed(struct connection *connection, const uint8_t *data, size_t si
     return consumed;
 }
 
+static void input_changed(struct connection *connection)
+{
+    struct replica_link *link =
+        replica_link(connection->clients->server->replica, connection->number);
+    if (connection->input.length == 0)
+        mk_buffer_fini(&connection->input);
+    if (link)
+        tell_kept(connection, link);
+}
+
 static void take_input(struct connection *connection, size_t size)
 {
     struct mk_buffer *kept = &connection->input;
+    bool had_kept = kept->length > 0;
     if (kept->length > INPUT_COPY_BYTES) {
         kept->length += size; /* was read behind it; see on_alloc */
         mk_buffer_consume(kept, feed(connection, kept->data, kept->length));
@@ -258,8 +282,8 @@ static void take_input(struct connection *connection, size_t size)
         mk_buffer_clear(kept);
         mk_buffer_append(kept, connection->clients->input + consumed, size - consumed);
     }
-    if (kept->length == 0)
-        mk_buffer_fini(kept);
+    if (had_kept || kept->length > 0)
+        input_changed(connection);
 }
 
 static void discard_input(struct connection *connection, ssize_t size)
@@ -369,6 +393,7 @@ static void on_written(uv_write_t *request, int status)
     struct replica_link *link = replica_link(clients->server->replica, connection->number);
     MK_ASSERT(link);
     link->unsent_elsewhere = 0;
+    tell_kept(connection, link);
     server_feed_simple(clients->server, REPLICA_DRAINED, connection->number);
     clients_perform(clients, connection->number);
 }
@@ -385,6 +410,7 @@ static bool send_later(struct connection *connection, struct replica_link *link,
     connection->unsent = unsent;
     connection->clients->unsent_count++;
     link->unsent_elsewhere = rest.len;
+    tell_kept(connection, link);
     if (uv_write(&unsent->request, (uv_stream_t *)&connection->tcp, &rest, 1, on_written) == 0)
         return true;
     connection->unsent = NULL;
@@ -396,8 +422,11 @@ static bool send_later(struct connection *connection, struct replica_link *link,
 
 static void keep_room(struct connection *connection, struct replica_link *link)
 {
+    size_t sent = link->output.length;
     mk_buffer_clear(&link->output);
     mk_buffer_shrink(&link->output, OUTPUT_KEEP_BYTES);
+    if (sent > OUTPUT_KEEP_BYTES) /* less is seen soon enough */
+        tell_kept(connection, link);
     connection->used = true;
     if (link->output.capacity > OUTPUT_IDLE_BYTES && !connection->roomy && !connection->ending) {
         connection->roomy = true;
@@ -411,6 +440,7 @@ static bool send_output(struct connection *connection, struct replica_link *link
     uv_stream_t *stream = (uv_stream_t *)&connection->tcp;
     if (connection->unsent) {
         link->unsent_elsewhere = uv_stream_get_write_queue_size(stream);
+        tell_kept(connection, link);
         return true;
     }
     if (link->output.length == 0)
@@ -436,8 +466,7 @@ static void unpause(struct connection *connection)
     struct mk_buffer *kept = &connection->input;
     if (kept->length > 0) {
         mk_buffer_consume(kept, feed(connection, kept->data, kept->length));
-        if (kept->length == 0)
-            mk_buffer_fini(kept);
+        input_changed(connection);
     }
     if (!connection->paused)
         read_start(connection);
@@ -450,7 +479,7 @@ void clients_perform(struct clients *clients, uint32_t number)
         number < clients->slot_count ? clients->slots[number].connection : NULL;
     if (!connection || !link)
         return;
-    if (!send_output(connection, link)) {
+    if (link->abandoned || !send_output(connection, link)) {
         connection_close(connection);
         return;
     }

@@ -151,6 +151,7 @@ static void take_output(struct host *host, uint32_t number)
     if (!link || !peer->open)
         return;
     MK_ASSERT(link->output.length <= OUTPUT_BYTES_MAX);
+    MK_ASSERT(!link->abandoned || (link->closing && link->output.length == 0));
     bool had_output = link->output.length > 0;
     mk_buffer_append(peer->stuck ? &peer->stalled : &peer->output, link->output.data,
                      link->output.length);
@@ -177,6 +178,8 @@ static bool feed(struct host *host, uint32_t number)
     size_t consumed = host->update.consumed;
     MK_ASSERT(consumed <= peer->kept.length);
     mk_buffer_consume(&peer->kept, consumed);
+    replica_link(host->replica, number)->kept_elsewhere = peer->kept.length;
+    replica_link_changed(host->replica, number);
     return consumed > 0;
 }
 
@@ -507,6 +510,8 @@ static void heal(struct host *host)
     struct watch_counts counts;
     watch_count(replica_watches(host->replica), &counts);
     MK_ASSERT(counts.watches == 0 && counts.watchers == 0);
+    MK_ASSERT(watch_bytes(replica_watches(host->replica)) == 0);
+    MK_ASSERT(replica_buffer_bytes(host->replica) == 0);
     MK_ASSERT(replica_stats(host->replica)->connection_count == 0);
 }
 
@@ -524,6 +529,12 @@ static void begin(struct host *host, struct input *input)
     options->watches_per_connection_max = limits & 32 ? 3 : 1000;
     options->snapshot_transactions = limits & 64 ? 4 : 1000;
     options->scout_znodes_min = limits & 128 ? 1000 : 0; /* never, always */
+    if (limits & 32) {
+        options->buffers_total_bytes = 3000;
+        options->watch_bytes_per_connection_max = 150;
+        options->watch_bytes_total_max = 300;
+        options->sessions_per_address_max = 3;
+    }
     options->snapshot_interval_min_ms = 0;
     options->container_check_interval_ms = 500;
     options->container_never_used_ms = 1000;

@@ -205,11 +205,16 @@ static void take_output(struct world *world, uint32_t number)
     struct replica_link *link = replica_link(world->replica, number);
     if (!link || !peer->open)
         return;
+    if (link->abandoned) {
+        assert_true(link->closing && link->output.length == 0);
+        mk_buffer_clear(&peer->stalled);
+    }
     mk_buffer_append(peer->stuck ? &peer->stalled : &peer->received, link->output.data,
                      link->output.length);
     bool had_output = link->output.length > 0;
     mk_buffer_clear(&link->output);
     link->unsent_elsewhere = peer->stalled.length;
+    replica_link_changed(world->replica, number);
     if (link->closing) {
         /* A host gives a stuck reader a little time, then throws the rest away. */
         peer->open = false;
@@ -240,6 +245,8 @@ static bool feed(struct world *world, uint32_t number)
         size_t consumed = world->update.consumed;
         assert_true(consumed <= size);
         mk_buffer_consume(&peer->sent, consumed);
+        replica_link(world->replica, number)->kept_elsewhere = peer->sent.length;
+        replica_link_changed(world->replica, number);
         if (consumed > 0 || replica_link(world->replica, number)->paused)
             return true;
         if (size == peer->sent.length)

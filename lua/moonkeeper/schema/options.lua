@@ -216,6 +216,13 @@ M.sections = {
         "its session lives on.",
     },
     {
+      name = "buffers_total_bytes", type = "integer", c = "replica.buffers_total_bytes",
+      default = 512 * MIB, min = MIB, max = SIZE_MAX, unit = "bytes",
+      doc = "How much all connections together may hold: unsent replies, requests that wait, " ..
+        "beginnings of requests, identities. Beyond it those that hold the most are closed at " ..
+        "once, until an eighth is free; their sessions live on. At least 8 * frame_bytes_max.",
+    },
+    {
       name = "watches_per_connection_max", type = "integer",
       c = "replica.watches_per_connection_max",
       default = 1000000, min = 1, max = INT32_MAX, unit = "watches",

@@ -207,6 +207,13 @@ local function check_together(values, flat, problems, place)
       .. "reply with such a node would close its connection", place.label("frame_bytes_max"), frame,
       close)
   end
+  local total = values.buffers_total_bytes
+  if frame and total and 8 * frame > total then
+    local name = place.line("buffers_total_bytes") and "buffers_total_bytes" or "frame_bytes_max"
+    complain(name, "%s is %d, but must be at least 8 * %s, which is %d: a few requests of that " ..
+      "size would close each other's connections", place.label("buffers_total_bytes"), total,
+      place.label("frame_bytes_max"), 8 * frame)
+  end
   check_ensemble(values, flat, complain, place)
   if #problems == 0 and not values.data_dir and not values.memory_only then
     complain("data_dir", "%s is missing: where shall the data be kept?", place.label("data_dir"))

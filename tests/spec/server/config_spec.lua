@@ -210,6 +210,14 @@ describe("config of a Lua script", function()
     fails(option "frame_bytes_max = 9 << 20,\n output_close_bytes = 8 << 20", "server.lua:4: "
       .. "frame_bytes_max is 9437184, more than output_close_bytes, which is 8388608: the reply "
       .. "with such a node would close its connection")
+    fails(option "buffers_total_bytes = 4 << 20", "server.lua:3: buffers_total_bytes is 4194304, "
+      .. "but must be at least 8 * frame_bytes_max, which is 8388600: a few requests of that size "
+      .. "would close each other's connections")
+    assert.is_truthy(load_text(option "buffers_total_bytes = 8 << 20, frame_bytes_max = 1 << 20"))
+    assert.is_truthy(load_text(option "frame_bytes_max = 64 << 20"))
+    fails(option "buffers_total_bytes = 256 << 20,\n frame_bytes_max = 33 << 20", "server.lua:3: "
+      .. "buffers_total_bytes is 268435456, but must be at least 8 * frame_bytes_max, which is "
+      .. "276824064: a few requests of that size would close each other's connections")
     fails("return {}", "server.lua: data_dir is missing: where shall the data be kept?")
     assert.is_truthy(load_text("return { memory_only = true }"))
   end)
