@@ -93,8 +93,13 @@ int op_prepare(struct op_prepare *prepare, int32_t op, struct mk_reader *reader,
         prepare->undecodable = op != MK_OP_MULTI;
         return MK_ERR_MARSHALLING;
     }
+    size_t begin = txn->length;
     view_begin(prepare->view, prepare->zxid);
     int error = family->prepare(prepare, &request, txn, txn_type);
+    if (!error && txn->length - begin > op_record_bytes_max(prepare)) {
+        txn->length = begin;
+        error = MK_ERR_MARSHALLING;
+    }
     if (error) {
         view_reject(prepare->view);
         op_quota_rejected(prepare);

@@ -20,7 +20,14 @@ struct op_settings {
     bool enforce_quota;  /* hard quotas reject */
     bool skip_acl;
     bool reconfig_enabled;
+    /* Of one record, where that is less than OP_TRANSACTION_BYTES_MAX (0: it is not): what the
+     * other members of an ensemble take. */
+    size_t transaction_bytes_max;
 };
+
+/* What a small request may make of long or many names, in one transaction. The log takes none
+ * beyond 256 MiB: writing one would end the process. */
+#define OP_TRANSACTION_BYTES_MAX ((size_t)192 << 20)
 
 struct op_caller {
     int64_t session_id;

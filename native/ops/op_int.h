@@ -9,9 +9,12 @@
 /* A part of a multi, decoded before any part is prepared. In the request's arena. */
 struct op_multi_part;
 
-/* What a small request may make of long or many names, in one transaction. The log takes none
- * beyond 256 MiB: writing one would end the process. */
-#define OP_TXN_BYTES_MAX ((size_t)192 << 20)
+static inline size_t op_record_bytes_max(const struct op_prepare *prepare)
+{
+    size_t max = prepare->settings->transaction_bytes_max;
+    return max ? MK_MIN(max, OP_TRANSACTION_BYTES_MAX) : OP_TRANSACTION_BYTES_MAX;
+}
+
 /* Of a tree so small that the processor's caches hold it, nothing is fetched ahead. */
 #define OP_FETCH_ZNODES_MIN 50000
 /* Of a path to create. Closing a session lists the paths of all its ephemerals: with paths as long

@@ -165,7 +165,7 @@ static int multi_prepare(struct op_prepare *prepare, const struct op_request *re
         mk_write_int(txn, 0);
         mk_write_int(txn, 0);
         int error = op_prepare_request(prepare, &part->request, txn, &type);
-        if (!error && txn->length - begin > OP_TXN_BYTES_MAX)
+        if (!error && txn->length - begin > op_record_bytes_max(prepare))
             error = MK_ERR_MARSHALLING; /* long identities in the place of many short "auth" */
         if (!error) {
             store_int_at(txn, part_begin, type);

@@ -26,7 +26,8 @@ struct parent {
 static void closing_list(struct closing *closing, struct mk_bytes path)
 {
     struct mk_buffer *txn = closing->txn;
-    if (txn->length - closing->begin + 4 + mk_bytes_size(path) > 4 + OP_TXN_BYTES_MAX)
+    if (txn->length - closing->begin + 4 + mk_bytes_size(path) >
+        op_record_bytes_max(closing->prepare))
         return;
     mk_write_bytes(txn, path);
     closing->count++;

@@ -261,7 +261,8 @@ void commit_continue(struct replica *replica)
     if (cost == 0)
         return;
     if (replica->paused_count > 0 &&
-        replica->proposal_count <= replica->options.outstanding_max / 2)
+        replica->proposal_count <= replica->options.outstanding_max / 2 &&
+        replica->forwarded_bytes <= replica->options.outstanding_bytes_max / 2)
         connections_resume_all(replica);
     snapshot_maybe_begin(replica);
 }

@@ -7,6 +7,9 @@
 
 #include "base/mem.h"
 
+/* TxnHeader, digest, and what Apache subtracts from its own limit. */
+#define FRAME_OF_RECORD 64
+
 void ensemble_init(struct replica *replica, const struct zab_options *options)
 {
     struct zab_options own = *options;
@@ -16,6 +19,7 @@ void ensemble_init(struct replica *replica, const struct zab_options *options)
     ensemble->status.leader = ZAB_NOBODY;
     ensemble->deadline_ms = INT64_MAX;
     replica->ensemble = ensemble;
+    replica->options.operations.transaction_bytes_max = options->packet_bytes_max - FRAME_OF_RECORD;
 }
 
 void ensemble_fini(struct replica *replica)

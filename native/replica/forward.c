@@ -8,6 +8,8 @@
 
 #include "base/mem.h"
 
+#define PING_BYTES_MAX ((size_t)1 << 20) /* of sessions; a packet of twice that is refused */
+
 static void send_request(struct replica *replica, int64_t session_id, int32_t cxid, int32_t op,
                          struct mk_bytes body, const struct mk_id_vector *identities)
 {
@@ -32,7 +34,9 @@ void forward_write(struct replica *replica, struct connection *connection, int32
 {
     struct mk_bytes parts =
         op == MK_OP_MULTI ? op_create2_parts(body, &replica->arena) : MK_BYTES_NULL;
-    pipeline_push(replica, connection, REQUEST_PROPOSED, xid, op, parts);
+    struct request *request = pipeline_push(replica, connection, REQUEST_PROPOSED, xid, op, parts);
+    request->forwarded_bytes = (uint32_t)mk_bytes_size(body);
+    replica->forwarded_bytes += request->forwarded_bytes;
     send_request(replica, connection->session->id, xid, op, body, &connection->identities);
 }
 
@@ -132,15 +136,19 @@ void forward_ping(struct replica *replica)
     struct ensemble *ensemble = replica->ensemble;
     struct mk_buffer *scratch = &ensemble->scratch;
     mk_buffer_clear(scratch);
-    for (size_t i = 0; i < ensemble->touched_count; i++) {
-        struct session *session = session_find(replica, ensemble->touched[i]);
+    size_t told = 0;
+    for (; told < ensemble->touched_count && scratch->length < PING_BYTES_MAX; told++) {
+        struct session *session = session_find(replica, ensemble->touched[told]);
         if (!session)
             continue;
         session->touched = false;
         mk_session_touch_write(scratch, &(struct mk_session_touch){.session_id = session->id,
                                                                    .timeout = session->timeout_ms});
     }
-    ensemble->touched_count = 0;
+    ensemble->touched_count -= told; /* the others with the next PING */
+    if (ensemble->touched_count > 0)
+        memmove(ensemble->touched, ensemble->touched + told,
+                ensemble->touched_count * sizeof *ensemble->touched);
     ensemble_step(replica, &(struct zab_event){.type = ZAB_SEND,
                                                .packet_type = MK_PACKET_PING,
                                                .bytes = mk_bytes_of(scratch->data, scratch->length),
@@ -156,6 +164,7 @@ void forward_sync(struct replica *replica, struct connection *connection, int32_
     struct request *request =
         pipeline_push(replica, connection, REQUEST_PROPOSED, xid, MK_OP_SYNC, path);
     request->sync_ticket = ++ensemble->sync_next;
+    request->null_token_body = path.length < 0;
     if (ensemble->sync_count == ensemble->sync_capacity) {
         ensemble->sync_capacity = MK_MAX(ensemble->sync_capacity * 2, (size_t)16);
         ensemble->syncs =
@@ -187,7 +196,7 @@ static void make_ready(struct replica *replica, const struct sync_ticket *sync)
             continue;
         request->state = REQUEST_ANSWERED;
         request->answer_zxid = ZXID_LAST_APPLIED;
-        request->path_body = true;
+        request->path_body = !request->null_token_body;
         pipeline_run(replica, connection);
         return;
     }

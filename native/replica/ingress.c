@@ -152,7 +152,7 @@ static bool must_pause(const struct replica *replica, const struct connection *c
         return true;
     return connection->queue_length > 0 &&
            (replica->proposal_count >= options->outstanding_max ||
-            replica->proposal_bytes >= options->outstanding_bytes_max);
+            replica->proposal_bytes + replica->forwarded_bytes >= options->outstanding_bytes_max);
 }
 
 void connection_pause(struct replica *replica, struct connection *connection)

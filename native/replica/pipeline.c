@@ -42,6 +42,7 @@ void pipeline_pop(struct replica *replica, struct connection *connection)
     connection->queue_bytes -= request->frame_length;
     buffers_less(replica, connection, sizeof *request + request->frame_length);
     connection->queue_cost -= request->cost;
+    replica->forwarded_bytes -= request->forwarded_bytes;
     replica->stats.outstanding_requests--;
     mk_pool_free(&replica->pool, request, sizeof *request + request->frame_length);
 }

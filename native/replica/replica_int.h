@@ -73,10 +73,11 @@ struct request {
     uint64_t sync_ticket;   /* of a sync that the leader was asked for */
     int32_t identity_count; /* who the client was when it asked: these first of its identities */
     bool close_after;       /* the connection ends with this answer */
-    bool null_token_body;   /* a sasl reply: the body is one null buffer */
+    bool null_token_body;   /* the body is one null buffer: of sasl, and of a sync without path */
     bool path_body; /* a sync that the leader has answered: the body is the path in `frame` */
     uint32_t frame_length;
-    uint64_t cost; /* REQUEST_UNREAD: a guess of what its answer will cost */
+    uint32_t forwarded_bytes; /* a write in the leader's hands */
+    uint64_t cost;            /* REQUEST_UNREAD: a guess of what its answer will cost */
     uint8_t frame[];
 };
 
@@ -269,6 +270,7 @@ struct replica {
     struct proposal *proposal_first, *proposal_last;
     uint64_t proposal_count;
     size_t proposal_bytes;
+    size_t forwarded_bytes; /* of what this learner's clients wait for */
     int64_t last_proposed_zxid;
     int64_t durable_zxid; /* the log is; what one turn may apply can be less */
     int64_t last_zxid;    /* applied */

@@ -136,7 +136,7 @@ static void request_sync(struct replica *replica, struct connection *connection,
     mk_reader_init_bytes(&reader, frame, &replica->arena);
     reader.offset = MK_REQUEST_HEADER_BYTES;
     struct mk_bytes path = mk_read_bytes(&reader);
-    if (!replica->ensemble || reader.error || path.length < 0)
+    if (!replica->ensemble || reader.error)
         request_read(replica, connection, xid, MK_OP_SYNC, frame);
     else
         forward_sync(replica, connection, xid, path);

@@ -59,6 +59,10 @@ void zab_free(struct zab *zab)
 void zab_restore_entry(struct zab *zab, int64_t zxid, struct mk_bytes bytes)
 {
     MK_ASSERT(!zab->started);
+    if (mk_bytes_size(bytes) > zab->options.packet_bytes_max) { /* made while it was alone */
+        history_reset(&zab->history, zxid);
+        return;
+    }
     if (zab->history.count == 0 || !history_follows(&zab->history, zxid))
         history_reset(&zab->history, zxid - 1);
     history_append(&zab->history, zxid, bytes);

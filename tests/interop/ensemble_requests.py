@@ -4,6 +4,7 @@
     ensemble_requests.py [--server moonkeeper|apache|mixed] [--only SCENE]
 
 watches   events before the replies that show the change; setWatches after a move
+large     the greatest requests; transactions that the other members would not take
 rights    identities, quotas, containers, TTL nodes and sequential names through followers
 """
 import base64
@@ -290,7 +291,62 @@ def sequence(scene):
     scene.settle()
 
 
-SCENES = {"watches": watches, "rights": rights}
+# ---- large ----------------------------------------------------------------------------------
+
+def large(scene):
+    """What is as long as a request may be, and what a transaction would make longer than the other
+    members take: one client must not end the ensemble."""
+    leader, followers, observer = scene.settle()
+    scene.ensure("/large")
+    for number in (followers[0], observer, leader):
+        client = scene.connect(number)
+        client.call(raw.AUTH, raw.auth("digest", "u:" + "p" * 100), xid=-4)
+        overhead = len(raw.set_data("/large", b"")) + 8
+        error = client.call(raw.SET_DATA, raw.set_data("/large", b"x" * (0xfffff - overhead)),
+                            timeout=20)[0]
+        got = client.call(raw.SYNC, raw.buffer(None)), client.call(raw.SYNC, raw.buffer(""))
+        scene.ok(error == 0 and got == ((0, None), (0, b"")),
+                 "%s: a request of the greatest length; a sync without a path" %
+                 place(scene, number), (error, got))
+        client.close_session()
+    if not scene.ours(*scene.cluster.members):
+        return  # Apache's ensemble does not live through the rest
+    for number in (followers[0], leader):
+        client = scene.connect(number)
+        for identity in range(20):
+            client.call(raw.AUTH, raw.auth("digest", "user%d:p" % identity), xid=-4)
+        parts = [(raw.CREATE, raw.create("/large/%d" % i, b"", [(31, "auth", "")]))
+                 for i in range(16000)]
+        error = client.call(raw.MULTI, raw.multi(parts), timeout=30)[0]
+        scene.ok(error == -5 and scene.cluster.leader() == leader,
+                 "%s: a multi that becomes too long a transaction is refused" %
+                 place(scene, number), error)
+        client.close_session()
+        ephemerals(scene, number, leader)
+
+
+def ephemerals(scene, number, leader):
+    """A session whose ephemerals' paths are together longer than a transaction may be."""
+    client, root = scene.connect(number), "/large/" + "e" * 480
+    client.call(raw.CREATE, raw.create(root))
+    made = 0
+    for piece in range(5):
+        parts = [(raw.CREATE, raw.create("%s/%d" % (root, piece * 1000 + i), b"", flags=1))
+                 for i in range(1000)]
+        made += client.call(raw.MULTI, raw.multi(parts), timeout=30)[0] == 0
+    error = client.call(raw.CLOSE_SESSION, timeout=20)[0]
+    left = []
+    for member in scene.cluster.members:
+        probe = scene.connect(member)
+        probe.call(raw.SYNC, raw.buffer("/"))
+        left.append(probe.call(raw.GET_CHILDREN, raw.path_watch(root))[1])
+        probe.close_session()
+    scene.ok(made == 5 and error == 0 and left == [[]] * 4 and scene.cluster.leader() == leader,
+             "%s: 5,000 ephemerals with long paths end with their session" % place(scene, number),
+             (made, error, [len(names or []) for names in left]))
+
+
+SCENES = {"watches": watches, "rights": rights, "large": large}
 
 if __name__ == "__main__":
     sys.exit(ensemble_scene.main(__doc__, SCENES))

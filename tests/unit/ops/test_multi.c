@@ -133,6 +133,27 @@ static void test_kinds_of_create(void **state)
     fixture_fini(&f);
 }
 
+/* The other members of an ensemble take no longer transaction. */
+static void test_too_long_a_transaction(void **state)
+{
+    struct fixture f;
+    (void)state;
+    fixture_init(&f);
+    f.settings.transaction_bytes_max = 120;
+    assert_int_equal(create(&f, "/a"), 0);
+    uint64_t digest = tree_digest(f.tree);
+    for (int i = 0; i < 3; i++)
+        part_create(&f, MK_OP_CREATE, i == 0 ? "/a/b" : i == 1 ? "/a/c" : "/a/d", 0);
+    assert_int_equal(send_multi(&f), MK_ERR_MARSHALLING);
+    assert_true(tree_digest(f.tree) == digest);
+    f.settings.transaction_bytes_max = 40;
+    assert_int_equal(create(&f, "/a/b"), MK_ERR_MARSHALLING);
+    assert_true(tree_digest(f.tree) == digest);
+    f.settings.transaction_bytes_max = 0;
+    assert_int_equal(create(&f, "/a/b"), 0);
+    fixture_fini(&f);
+}
+
 static void test_failure_reply(void **state)
 {
     struct fixture f;
@@ -378,6 +399,7 @@ int main(void)
         cmocka_unit_test(test_empty),
         cmocka_unit_test(test_success_reply),
         cmocka_unit_test(test_kinds_of_create),
+        cmocka_unit_test(test_too_long_a_transaction),
         cmocka_unit_test(test_failure_reply),
         cmocka_unit_test(test_each_part_fails),
         cmocka_unit_test(test_parts_see_each_other),
