@@ -2,6 +2,7 @@
 """One ensemble with clients at work: what a scenario acts on (Stage)."""
 import os
 import random
+import shutil
 import signal
 import time
 
@@ -22,18 +23,19 @@ class LinkedCluster(Cluster):
     """Every member knows the others by ports of the proxy, one pair of ports for each ordered
     pair of members: who connects there is known."""
 
-    def __init__(self, kinds, settings):
+    def __init__(self, kinds, **options):
         self.pair_ports = {(one, two): (harness.free_port(), harness.free_port())
                            for one in kinds for two in kinds if one != two}
-        super().__init__(kinds, settings=settings)
+        super().__init__(kinds, **options)
         self.client_ports = {number: harness.free_port() for number in kinds}
 
     def member(self, number, kind, data_dir=None):
         server = super().member(number, kind, data_dir)
         for other in self.ports:
             if other != number:
-                server.settings["server.%d" % other] = "127.0.0.1:%d:%d:participant" % (
-                    self.pair_ports[number, other])
+                server.settings["server.%d" % other] = "127.0.0.1:%d:%d:%s" % (
+                    *self.pair_ports[number, other],
+                    "observer" if other in self.observers else "participant")
         return server
 
     async def link(self, links):
@@ -57,14 +59,15 @@ class Stage:
                     "maxSessionTimeout": 60000}
         settings.update(scenario.settings)
         kinds = {number + 1: "moonkeeper" for number in range(scenario.members)}
+        options = {"settings": settings, "observers": scenario.observers}
         self.loop = recorder.Loop()
         self.links = None
         if scenario.proxied:
-            self.cluster = LinkedCluster(kinds, settings)
+            self.cluster = LinkedCluster(kinds, **options)
             self.links = proxy.Proxy(self.loop)
             self.loop.run(self.cluster.link(self.links))
         else:
-            self.cluster = Cluster(kinds, settings=settings)
+            self.cluster = Cluster(kinds, **options)
         self.recorder = None
         self.story, self.surprises, self.trees = [], [], {}
         self.stopped = set()  # by SIGSTOP
@@ -103,7 +106,10 @@ class Stage:
 
     def follower(self):
         leader = self.leader()
-        return self.random.choice([n for n in self.cluster.members if n != leader])
+        return self.random.choice([n for n in self.voters() if n != leader])
+
+    def voters(self):
+        return [n for n in self.cluster.members if n not in self.cluster.observers]
 
     def kill(self, *numbers):
         for number in numbers:
@@ -123,6 +129,30 @@ class Stage:
         if not server.alive():
             self.surprises.append("member %d ended with status %s\n%s" % (
                 number, server.process.poll(), server.log_tail(15)))
+
+    def wipe(self, number):
+        """An empty disk: all but the member's id is gone."""
+        shutil.rmtree(os.path.join(self.cluster.members[number].data_dir, "version-2"))
+        self.tell("wiped %d" % number)
+
+    def bulk(self, number, count):
+        """So many quick writes through a member, by a session that nobody records; fewer if it
+        stops serving."""
+        done = 0
+        try:
+            connection = raw.connect(self.cluster.members[number].port)
+            connection.call(raw.CREATE, raw.create("/bulk", b""))
+            while done < count:
+                for _ in range(250):
+                    connection.request(raw.SET_DATA, raw.set_data("/bulk", b"%d" % done))
+                    done += 1
+                for _ in range(250):
+                    if not isinstance(connection.read(), raw.Reply):
+                        raise ConnectionError
+            connection.close_session()
+        except (OSError, ConnectionError):
+            pass
+        self.tell("%d writes through %d" % (done, number))
 
     def pause(self, number, seconds):
         self.tell("SIGSTOP %d for %.1f s" % (number, seconds))

@@ -132,7 +132,8 @@ class Link(asyncio.Protocol):
         session.history.operations.append(operation)
         self.outstanding.append(operation)
         body = raw.integer(session.xid) + raw.integer(opcode) + ENCODE[opcode](args)
-        self.transport.write(raw.integer(len(body)) + body)
+        if not self.closed:
+            self.transport.write(raw.integer(len(body)) + body)
         return operation
 
 
@@ -140,9 +141,13 @@ class Session:
     def __init__(self, recorder, number):
         self.recorder, self.history, self.number = recorder, recorder.history, number
         self.random = random.Random("%s/%d" % (recorder.seed, number))
-        # half of the sessions survive any scenario, half expire when a fault lasts
-        self.wanted_ms = 30000 if number % 2 else 4000
-        self.depth = self.random.choice((1, 4, 12))
+        # A patient session goes on sending to a member that does not answer, so that a member that
+        # was stopped or cut off finds requests of a later time. The others soon wait. Of those,
+        # half survive any scenario and half expire when a fault lasts.
+        patient = number % 4 == 0
+        self.wanted_ms = 30000 if number % 2 or patient else 4000
+        self.depth = 1000 if patient else self.random.choice((1, 4, 12))
+        self.burst = 2 if patient else self.depth
         self.names = 0
         self.connections = 0
         self.link = None
@@ -207,9 +212,9 @@ class Session:
                     return
             elif len(link.outstanding) < self.depth and \
                     len(self.history.operations) < OPERATIONS_MAX:
-                for _ in range(self.random.randint(1, self.depth)):
+                for _ in range(self.random.randint(1, self.burst)):
                     self.act(link)
-                await asyncio.sleep(self.random.uniform(0.5, 1.5) * recorder.pace * self.depth)
+                await asyncio.sleep(self.random.uniform(0.5, 1.5) * recorder.pace * self.burst)
                 continue
             link.moved.clear()
             try:

@@ -4,9 +4,10 @@ import time
 
 
 class Scenario:
-    def __init__(self, harm, members=3, short=False, settings=None, proxied=False):
+    def __init__(self, harm, members=3, short=False, settings=None, proxied=False,
+                 observers=()):
         self.name, self.harm, self.members = harm.__name__, harm, members
-        self.proxied = proxied
+        self.proxied, self.observers = proxied, observers
         self.short, self.settings = short, settings or {}
 
 
@@ -59,16 +60,20 @@ def kill_any(stage, until):
 
 
 def stop_leader(stage, until):
-    """SIGSTOP of the leader for 1-8 s: its lease is over, it must not answer as a leader."""
+    """SIGSTOP of the leader for up to 8 s: its lease is over, it must not answer as a leader."""
     while time.monotonic() < until:
-        stage.pause(stage.leader(), stage.random.uniform(1, 8))
-        time.sleep(stage.random.uniform(1, 3))
+        stage.pause(stage.leader(), stage.random.uniform(3, 8))
+        time.sleep(stage.random.uniform(1, 2))
+        stage.pause(stage.leader(), stage.random.uniform(0.5, 2.5))
+        time.sleep(stage.random.uniform(0.5, 2))
 
 
 def stop_follower(stage, until):
-    """SIGSTOP of a follower for 1-8 s: it must not answer from what it knew before."""
+    """SIGSTOP of a follower for up to 8 s: it must not answer from what it knew before."""
     while time.monotonic() < until:
-        stage.pause(stage.follower(), stage.random.uniform(1, 8))
+        stage.pause(stage.follower(), stage.random.uniform(3, 8))
+        time.sleep(stage.random.uniform(0.5, 2))
+        stage.pause(stage.follower(), stage.random.uniform(0.5, 2.5))
         time.sleep(stage.random.uniform(0.5, 2))
 
 
@@ -87,6 +92,52 @@ def restart_storm(stage, until):
                     number, status, server.log_tail(15)))
         stage.launch(number)
         time.sleep(stage.random.uniform(0.05, 1.2))
+
+
+HISTORY_ENTRIES = 10000  # that a leader keeps for those who were away (zab_options_init)
+
+
+def left_behind(stage, until):
+    """A follower misses more than the leader keeps in memory, and leaders die around its return."""
+    while time.monotonic() < until:
+        number = stage.follower()
+        stage.kill(number)
+        stage.bulk(stage.leader(), HISTORY_ENTRIES + stage.random.randint(-2000, 2000))
+        stage.launch(number)
+        time.sleep(stage.random.uniform(0, 0.3))
+        if stage.random.random() < 0.6:
+            leader = stage.leader()
+            stage.kill(leader)
+            time.sleep(stage.random.uniform(0, 0.5))
+            stage.launch(leader)
+        time.sleep(stage.random.uniform(1, 2))
+
+
+def wiped(stage, until):
+    """A member's disk is empty when it returns; the others are there all the time."""
+    while time.monotonic() < until:
+        number = stage.random.choice(list(stage.cluster.members))
+        stage.cluster.wait_serving()
+        stage.kill(number)
+        stage.leader()
+        stage.cluster.wait_serving(stage.others(number))
+        stage.wipe(number)
+        stage.launch(number)
+        stage.cluster.wait_serving()
+        time.sleep(stage.random.uniform(0.5, 1.5))
+
+
+def observed(stage, until):
+    """Two observers and three voters are killed and stopped at random."""
+    while time.monotonic() < until:
+        number = stage.random.choice(list(stage.cluster.members))
+        if stage.random.random() < 0.3:
+            stage.pause(number, stage.random.uniform(0.5, 4))
+        else:
+            stage.kill(number)
+            time.sleep(stage.random.uniform(0, 1.5))
+            stage.launch(number)
+        time.sleep(stage.random.uniform(0, 1.5))
 
 
 # ---- links, through the proxy -----------------------------------------------------------------
@@ -245,6 +296,9 @@ ALL = [
     Scenario(stop_leader, short=True),
     Scenario(stop_follower),
     Scenario(restart_storm),
+    Scenario(left_behind, settings={"snapCount": 5000}),
+    Scenario(wiped, settings={"snapCount": 1000}),
+    Scenario(observed, members=5, observers=(4, 5)),
     Scenario(linked_calm, proxied=True),
     Scenario(isolate_leader, proxied=True, short=True),
     Scenario(isolate_any, proxied=True),
