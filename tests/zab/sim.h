@@ -117,6 +117,7 @@ struct tap {
     bool stream;        /* inside a snapshot */
     uint64_t skip;      /* bytes of it that are left; 0: its header is awaited */
     bool new_leader;    /* NEWLEADER was seen */
+    bool up_to_date;    /* UPTODATE was seen */
     int64_t epoch;      /* of LEADERINFO */
     int64_t base;       /* of DIFF, TRUNC or SNAP */
     int64_t base_last;  /* the last transaction at or before it, in the leader's log */

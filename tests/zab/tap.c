@@ -151,6 +151,7 @@ static void from_leader(struct node *node, struct wire *wire, const struct packe
         tap->new_leader = true;
         break;
     case PACKET_UP_TO_DATE:
+        tap->up_to_date = true;
         if (!tap_quorum_promised(sim, tap->epoch, tap->epoch))
             broken(node, "lets a learner serve before a quorum took over its history", packet);
         break;

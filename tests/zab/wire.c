@@ -5,6 +5,8 @@
  * sim.c. */
 #include "tests/zab/sim.h"
 
+#define SMALL_PACKETS_MAX 65536 /* pings and answers beyond the limit of a learner's output */
+
 static struct node *end_node(struct sim *sim, const struct wire *wire, uint8_t end)
 {
     return &sim->nodes[wire->node[end]];
@@ -107,6 +109,10 @@ void wire_touched(struct node *node, uint32_t number)
                    link->output.length - direction->watched, &used);
         direction->watched += used;
     }
+    size_t waits = link->output.length + link->unsent_elsewhere;
+    if (direction->tap.up_to_date && !link->closing &&
+        waits > sim->options.learner_output_max + SMALL_PACKETS_MAX)
+        sim_fail(sim, "I17", "node %d keeps %zu bytes for a slow learner", (int)node->id, waits);
     push(sim, wire, end);
     if (link->closing)
         close_here(sim, wire, end);
