@@ -23,7 +23,7 @@ RESULT = re.compile(r"^(not )?ok\b\s*\d*\s*-?\s*(.*)$")
 
 # Suites that run foreign clients and servers.
 INTEROP = ["conversations", "c_client", "zkcli", "curator", "crash", "garbage", "fair",
-           "kazoo", "differential"]
+           "kazoo", "differential", "doctor"]
 # Proves the benchmark's yardstick; what it sees depends on what else the machine does, so it runs
 # when it is named: tests/run.py bench-smoke
 BY_NAME_ONLY = {"bench-smoke"}

@@ -56,6 +56,7 @@ SUITES = {
     "ensemble_words": (lambda options: [PYTHON, os.path.join(harness.HERE, "ensemble_words.py")],
                        120),
     "memory": (served("memory.py"), 120),
+    "doctor": (lambda options: [PYTHON, os.path.join(harness.HERE, "doctor.py")], 180),
     "kazoo": (served("kazoo_suite.py", (), ("--only", "TestClient::test_create")), 900),
     "kazoo_ensemble": (served("kazoo_suite.py", ("--servers", "3"),
                               ("--servers", "3", "--only", "TestClient::test_create")), 900),

@@ -10,6 +10,7 @@ local M = {}
 ---@field name string as in the usage, such as "FILE"
 ---@field key string its name in the result
 ---@field optional boolean?
+---@field many boolean? the last one may be repeated, and gives a list
 
 ---@class cli.option
 ---@field key string its name in the result
@@ -67,13 +68,17 @@ end
 
 -- A message when it is too many or empty.
 local function take_positional(parsed, positionals, count, argument)
-  local positional = positionals[count]
+  local last = positionals[#positionals]
+  local positional = positionals[count] or last and last.many and last
   if not positional then
-    local last = positionals[#positionals]
     return last and ("%s is the last argument, there can be no %s"):format(last.name, argument)
       or "it takes no arguments, but here is " .. argument
   elseif argument == "" then
     return positional.name .. " is empty"
+  elseif positional.many then
+    parsed[positional.key] = parsed[positional.key] or {}
+    table.insert(parsed[positional.key], argument)
+    return
   end
   parsed[positional.key] = argument
 end

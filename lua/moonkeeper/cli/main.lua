@@ -8,7 +8,7 @@ local arguments = require "moonkeeper.cli.arguments"
 local nearest = require "moonkeeper.server.nearest"
 
 -- In the order of `moonkeeper help`.
-local COMMANDS <const> = { "run", "check", "version", "help" }
+local COMMANDS <const> = { "run", "check", "doctor", "version", "help" }
 local ALIASES <const> = { ["--help"] = "help", ["-h"] = "help", ["--version"] = "version",
   ["-V"] = "version" }
 

@@ -105,7 +105,7 @@ describe("the command line", function()
 
   it("offers only what there is", function()
     local _, stdout = run "help"
-    for _, name in ipairs { "run", "check", "version", "help" } do
+    for _, name in ipairs { "run", "check", "doctor", "version", "help" } do
       assert.is_truthy(stdout:find("\n  moonkeeper " .. name, 1, true))
     end
     assert.is_nil(stdout:find("shell", 1, true))
@@ -130,7 +130,7 @@ describe("the command line", function()
   end)
 
   it("has help on each command, on words and on options", function()
-    for _, name in ipairs { "run", "check", "version", "help" } do
+    for _, name in ipairs { "run", "check", "doctor", "version", "help" } do
       out = {}
       local code, stdout = run("help", name)
       assert.are.equal(0, code)
