@@ -59,6 +59,17 @@ static void session_closed(struct replica *replica, const struct commit *commit)
         connection_drop(replica, connection);
 }
 
+/* An Apache leader refuses a multi by its parts. */
+static bool says_moved(const struct op_result *result)
+{
+    if (result->error == MK_ERR_SESSION_MOVED)
+        return true;
+    for (int32_t i = 0; i < result->part_count; i++)
+        if (result->parts[i].error == MK_ERR_SESSION_MOVED)
+            return true;
+    return false;
+}
+
 /* The client speaks through another connection by now: this one ends, without an answer (as with
  * Apache). The transaction may also be the answer to one that was left earlier and had the same
  * xid; then the client comes back. */
@@ -85,7 +96,7 @@ static void answer_write(struct replica *replica, const struct commit *commit,
         pipeline_free(replica, connection); /* nobody is there to be told */
         return;
     }
-    if (result->error == MK_ERR_SESSION_MOVED && !commit->proposal) {
+    if (!commit->proposal && says_moved(result)) {
         session_moved(replica, commit);
         return;
     }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Many requests at once through a member of an ensemble.
 
-    ensemble_pipeline.py [--server moonkeeper|apache|mixed] [--only SCENE]
+    ensemble_pipeline.py [--server moonkeeper|apache|mixed|guest] [--only SCENE]
 
 same   500 requests of all kinds, sent at once to each role and to a follower of Apache's: the same
        replies in the same order

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Requests through any member of an ensemble: watches, identities, limits.
 
-    ensemble_requests.py [--server moonkeeper|apache|mixed] [--only SCENE]
+    ensemble_requests.py [--server moonkeeper|apache|mixed|guest] [--only SCENE]
 
 watches   events before the replies that show the change; setWatches after a move
 large     the greatest requests; transactions that the other members would not take
@@ -78,7 +78,7 @@ def event_first(scene, number, other, name):
             if armed_by[message.xid]:
                 armed[kind] = True
     thread.join()
-    scene.ok(not early and fired > 10, "%s: an event comes before the reply that shows the change"
+    scene.ok(not early and fired > 0, "%s: an event comes before the reply that shows the change"
              " (%d events)" % (name, fired), early[:3])
     watcher.close_session()
     writer.close_session()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Sessions of clients that speak to any member of an ensemble, frame by frame.
 
-    ensemble_sessions.py [--server moonkeeper|apache|mixed] [--only SCENE]
+    ensemble_sessions.py [--server moonkeeper|apache|mixed|guest] [--only SCENE]
 
 Three voters and an observer. With --server apache the same scenes run against Apache's servers, as
 the oracle; what is ours alone (a sync that a quorum confirms, an old owner that may not close the
