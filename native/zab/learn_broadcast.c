@@ -10,7 +10,12 @@ bool learn_proposal(struct zab *zab, const struct packet *packet)
 {
     int64_t zxid = packet->zxid;
     if (zxid <= zab_last_logged(zab))
-        return true; /* around a snapshot some come twice */
+        return true;                              /* around a snapshot some come twice */
+    if (mk_zxid_epoch(zxid) > zab->learn.epoch) { /* else no leader could ever follow it up */
+        look_again(zab, "0x%llx was proposed in epoch %lld", (unsigned long long)zxid,
+                   (long long)zab->learn.epoch);
+        return false;
+    }
     if (!history_follows(&zab->history, zxid)) {
         look_again(zab, "0x%llx was proposed, but the log ends at 0x%llx", (unsigned long long)zxid,
                    (unsigned long long)zab_last_logged(zab));

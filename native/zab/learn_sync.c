@@ -113,6 +113,11 @@ static void snapshot(struct zab *zab, int64_t zxid)
                    (unsigned long long)zxid, (unsigned long long)zab->committed);
         return;
     }
+    if (mk_zxid_epoch(zxid) > learn->epoch) {
+        look_again(zab, "the leader sent its tree at 0x%llx in epoch %lld",
+                   (unsigned long long)zxid, (long long)learn->epoch);
+        return;
+    }
     ZAB_TRACE(zab, MK_LEVEL_INFO,
               "the leader sends its tree at 0x%llx, in place of what is here (to 0x%llx)",
               (unsigned long long)zxid, (unsigned long long)zab_last_logged(zab));
