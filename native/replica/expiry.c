@@ -102,7 +102,8 @@ static void expire(struct replica *replica, struct session *session)
 void expiry_run(struct replica *replica)
 {
     struct expiry *expiry = &replica->expiry;
-    while (expiry->count > 0 && expiry->heap[0]->heap_deadline_ms <= expiry->clock_ms) {
+    while (expiry->count > 0 && expiry->heap[0]->heap_deadline_ms <= expiry->clock_ms &&
+           replica_may_propose(replica)) { /* each takes a zxid, and the epoch may end */
         struct session *session = expiry->heap[0];
         int64_t deadline = expiry_session_deadline_ms(replica, session);
         if (deadline > expiry->clock_ms) {

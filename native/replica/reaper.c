@@ -109,7 +109,7 @@ void reaper_run(struct replica *replica)
     tree_expirable_visit(replica->tree, collect, &reaping);
     struct mk_reader reader;
     mk_reader_init(&reader, reaping.paths.data, reaping.paths.length, NULL);
-    while (mk_reader_left(&reader) > 0) {
+    while (mk_reader_left(&reader) > 0 && replica_may_propose(replica)) {
         propose_delete_container(replica, mk_read_bytes(&reader));
         mk_arena_reset(&replica->arena);
     }
