@@ -111,7 +111,8 @@ static void forget_uncertain(void *context, struct session *session)
 static void end_service(struct replica *replica)
 {
     struct ensemble *ensemble = replica->ensemble;
-    replica_log(replica, MK_LEVEL_WARN, "not serving: clients are disconnected");
+    replica_log(replica, ensemble->leaving ? MK_LEVEL_INFO : MK_LEVEL_WARN,
+                "not serving: clients are disconnected");
     replica_drop_clients(replica);
     proposals_drop(replica);
     session_visit_all(replica, forget_uncertain, replica);

@@ -57,7 +57,7 @@ void disk_submit_steps(struct disk *disk, const struct zab_disk_step *steps, siz
  * under a temporary name and counts for nothing until that step. A failed write ends the
  * process; what the directory held before is untouched. */
 
-/* Update.snapshot_begin. One that was begun and not installed is given up. */
+/* update.received_begin (replica.h). One that was begun and not installed is given up. */
 void disk_snapshot_begin(struct disk *disk);
 /* Body bytes of the stream as they came, whole records or not (copied). False: the writer is
  * behind, the host should take no more from the link until snapshot_drained. */

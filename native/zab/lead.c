@@ -196,9 +196,10 @@ void lead_tick(struct zab *zab)
         return;
     }
     if (lead->stopping && zab->now_ms >= lead->phase_deadline_ms) {
-        look_again(zab, zab->committed < zab_last_logged(zab)
-                            ? "this server stops, without what is not committed yet"
-                            : "this server stops, though some of its followers are slow");
+        leave(zab, MK_LEVEL_WARN,
+              zab->committed < zab_last_logged(zab)
+                  ? "; what it proposed last is not committed yet, the next leader decides on it"
+                  : "; some of its followers have not acknowledged all that is committed");
         return;
     }
     if (zab->now_ms < lead->ping_ms)
@@ -230,7 +231,7 @@ void lead_stop(struct zab *zab)
     if (lead->established)
         lead_commit_progress(zab);
     else
-        look_again(zab, "this server stops");
+        leave(zab, MK_LEVEL_INFO, "");
 }
 
 void lead_end(struct zab *zab)

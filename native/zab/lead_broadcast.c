@@ -152,7 +152,7 @@ static void leave_if_done(struct zab *zab)
     if (lead->stopping && somebody_owes(zab))
         lead->phase_deadline_ms = MK_MIN(lead->phase_deadline_ms, zab->now_ms + ticks_ms(zab, 1));
     else if (lead->stopping)
-        look_again(zab, "this server stops");
+        leave(zab, MK_LEVEL_INFO, "");
     else
         look_again(zab, "the counter of epoch %lld is used up", (long long)lead->epoch);
 }

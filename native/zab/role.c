@@ -55,14 +55,8 @@ void reload(struct zab *zab)
     zab->update->reload = true;
 }
 
-void look_again(struct zab *zab, const char *format, ...)
+static void begin_looking(struct zab *zab)
 {
-    char reason[200];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(reason, sizeof reason, format, arguments);
-    va_end(arguments);
-    ZAB_TRACE(zab, MK_LEVEL_WARN, "looking for a leader again: %s", reason);
     serve(zab, false);
     enum zab_role role = zab->role;
     role_enter(zab, ZAB_LOOKING, ZAB_ELECTION);
@@ -72,6 +66,28 @@ void look_again(struct zab *zab, const char *format, ...)
         learn_end(zab);
     links_close(zab);
     elect_later(zab);
+}
+
+void look_again(struct zab *zab, const char *format, ...)
+{
+    char reason[200];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(reason, sizeof reason, format, arguments);
+    va_end(arguments);
+    ZAB_TRACE(zab, MK_LEVEL_WARN, "looking for a leader again: %s", reason);
+    begin_looking(zab);
+}
+
+void leave(struct zab *zab, enum mk_level level, const char *remark)
+{
+    static const char *const names[] = {[ZAB_LOOKING] = "server without a leader",
+                                        [ZAB_FOLLOWING] = "follower",
+                                        [ZAB_LEADING] = "leader",
+                                        [ZAB_OBSERVING] = "observer"};
+    ZAB_TRACE(zab, level, "this %s leaves the ensemble, because it is being stopped%s",
+              names[zab->role], remark);
+    begin_looking(zab);
 }
 
 void deliver(struct zab *zab, const struct zab_delivery *delivery)

@@ -93,7 +93,7 @@ static void stop(struct zab *zab)
     if (zab->role == ZAB_LEADING)
         lead_stop(zab);
     else
-        look_again(zab, "this server stops");
+        leave(zab, MK_LEVEL_INFO, "");
 }
 
 /* --- links ------------------------------------------------------------------------------------ */

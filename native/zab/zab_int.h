@@ -196,6 +196,8 @@ static inline int64_t zab_last_logged(const struct zab *zab)
 /* Ends the role: closes links, forgets what was not durable, and looks for a leader as soon as the
  * disk is quiet (hazards 2845 and 4712). */
 void look_again(struct zab *zab, const char *format, ...) MK_PRINTF(2, 3);
+/* The same at a stop, after which no election begins. `remark` ends the line for the operator. */
+void leave(struct zab *zab, enum mk_level level, const char *remark);
 void role_enter(struct zab *zab, enum zab_role role, enum zab_phase phase);
 void phase_enter(struct zab *zab, enum zab_phase phase);
 void serve(struct zab *zab, bool serving);

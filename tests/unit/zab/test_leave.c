@@ -8,14 +8,27 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
 struct leader {
+    struct mk_trace trace;
+    char line[200]; /* the last one that was written */
+    enum mk_level level;
     struct zab *zab;
     struct zab_update update;
     int64_t now_ms;
 };
+
+static void write_line(void *context, enum mk_level level, const char *component, const char *text)
+{
+    struct leader *leader = context;
+    (void)component;
+    leader->level = level;
+    snprintf(leader->line, sizeof leader->line, "%s", text);
+}
 
 /* One step; disk and memory follow at once. */
 static void event(struct leader *leader, struct zab_event event)
@@ -80,7 +93,10 @@ static void leader_start(struct leader *leader)
     options.id = 3;
     options.config = MK_BYTES("server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\nversion=0");
     assert_int_equal(quorum_parse(&options.quorum, options.config, reason, sizeof reason), 0);
-    *leader = (struct leader){.zab = zab_new(&options)};
+    *leader =
+        (struct leader){.trace = {.level = MK_LEVEL_INFO, .write = write_line, .context = leader}};
+    options.trace = &leader->trace;
+    leader->zab = zab_new(&options);
     zab_update_init(&leader->update);
     event(leader, (struct zab_event){.type = ZAB_START});
     uint8_t vote[40] = {0};
@@ -172,6 +188,26 @@ static void test_leaves_at_once_when_nothing_is_owed(void **state)
     ack(&leader, 2, zxid);
     event(&leader, (struct zab_event){.type = ZAB_STOP});
     assert_int_equal(role(&leader), ZAB_LOOKING);
+    assert_int_equal(leader.level, MK_LEVEL_INFO); /* nothing that an operator should look at */
+    assert_string_equal(leader.line,
+                        "this leader leaves the ensemble, because it is being stopped");
+    leader_end(&leader);
+}
+
+static void test_tells_what_it_leaves_undone(void **state)
+{
+    (void)state;
+    struct leader leader;
+    leader_start(&leader);
+    submit(&leader);
+    event(&leader, (struct zab_event){.type = ZAB_STOP});
+    while (role(&leader) == ZAB_LEADING && leader.now_ms < 60000) {
+        leader.now_ms += 500;
+        event(&leader, (struct zab_event){.type = ZAB_TICK});
+    }
+    assert_int_equal(role(&leader), ZAB_LOOKING);
+    assert_int_equal(leader.level, MK_LEVEL_WARN);
+    assert_non_null(strstr(leader.line, "is not committed yet"));
     leader_end(&leader);
 }
 
@@ -181,6 +217,7 @@ int main(void)
         cmocka_unit_test(test_waits_for_the_slower_follower),
         cmocka_unit_test(test_waits_a_tick_at_most),
         cmocka_unit_test(test_leaves_at_once_when_nothing_is_owed),
+        cmocka_unit_test(test_tells_what_it_leaves_undone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
