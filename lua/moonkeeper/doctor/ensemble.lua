@@ -33,6 +33,14 @@ function M.name(server)
   return server.id and ("server %d (%s)"):format(server.id, server.address) or server.address
 end
 
+---The epoch in which it serves: ours tell it, an Apache leader's is in its last zxid.
+---@param server doctor.server
+---@return integer?
+function M.epoch(server)
+  return math.tointeger(server.figures.current_epoch)
+    or not server.ours and server.state == "leader" and server.zxid and server.zxid >> 32 or nil
+end
+
 local function choose_list(servers, leaders)
   local count, best = {}, nil
   for _, server in ipairs(servers) do
@@ -131,7 +139,8 @@ function M.see(servers)
   end
   -- of two, the one in the later epoch has the quorum
   table.sort(ensemble.leaders, function(a, b)
-    return (a.zxid or 0) > (b.zxid or 0)
+    local first, second = M.epoch(a) or 0, M.epoch(b) or 0
+    return first > second or first == second and (a.zxid or 0) > (b.zxid or 0)
   end)
   ensemble.list = choose_list(servers, ensemble.leaders)
   ensemble.unasked = find_unasked(ensemble)

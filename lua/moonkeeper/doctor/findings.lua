@@ -111,6 +111,21 @@ local function find_missing(ensemble, add)
     "Start what is missing, and name its client address here to see how it is.")
 end
 
+local function advise_election(ensemble)
+  local lacking = (ensemble.needed or ensemble.participants) - ensemble.answering
+  if not ensemble.needed and lacking > 0 then
+    return "Start those that do not answer: more than half of the weight in more than half of the "
+      .. "groups must be up. Until then nobody writes, and nothing is lost."
+  elseif lacking > 0 then
+    return ("Start %s more%s. Until then nobody writes, and nothing is lost."):format(
+      plural(lacking, "server"),
+      #ensemble.unasked > ensemble.unnamed and ", and name all members here" or "")
+  end
+  return "Enough of them run. An election takes a moment: ask again. If it stays so, their "
+    .. "election or quorum ports cannot reach each other (firewall, wrong addresses), or their lists of "
+    .. "servers or ids disagree: compare the files and the lines `zab` and `peers` of their logs."
+end
+
 local function find_no_leader(ensemble, add)
   if #ensemble.leaders > 0 or ensemble.alone then
     return
@@ -135,14 +150,7 @@ local function find_no_leader(ensemble, add)
     plural(count, "participant"), ensemble.participants_known and "" or "named here ",
     ensemble.answering, ensemble.answering == 1 and "s" or "",
     ensemble.needed and (", and a quorum is %d"):format(ensemble.needed) or "")
-  local lacking = (ensemble.needed or 0) - ensemble.answering
-  local advice = lacking > 0 and #ensemble.unasked == 0
-    and ("Start %s more. Until then nobody serves, and nothing is lost."):format(
-      plural(lacking, "server")) or
-    "Enough of them run. An election takes a moment: ask again. If it stays so, their election or "
-    .. "quorum ports cannot reach each other (firewall, wrong addresses), or their lists of "
-    .. "servers or ids disagree: compare the files and the lines `zab` and `peers` of their logs."
-  add("no_leader", among, text, advice)
+  add("no_leader", among, text, advise_election(ensemble))
 end
 
 local function find_two_leaders(ensemble, add)

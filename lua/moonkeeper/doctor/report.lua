@@ -20,8 +20,7 @@ local states <const> = {
 }
 
 local function zxid(server)
-  return server.zxid and (", zxid %s (epoch %d)"):format(figures.hex(server.zxid),
-    server.zxid >> 32) or ""
+  return server.zxid and ", zxid " .. figures.hex(server.zxid) or ""
 end
 
 local function program(server)
@@ -37,7 +36,9 @@ local function leader_text(ensemble, server)
       (counts.synced_observers or 0) > 0 and " and "
       .. plural(math.tointeger(counts.synced_observers), "observer") or "")
   end
-  return ("leads%s%s"):format(#ensemble.leaders > 1 and ", as it says," or "", with)
+  local epoch = ensembles.epoch(server)
+  return ("leads%s%s%s"):format(#ensemble.leaders > 1 and ", as it says," or "",
+    epoch and (" in epoch %d"):format(epoch) or "", with)
 end
 
 ---What a server does, in words, without its name.
@@ -195,7 +196,7 @@ function M.table(ensemble, found)
     servers[index] = {
       address = server.address, id = server.id, state = server.state, version = server.version,
       moonkeeper = server.version and server.ours, text = describe(ensemble, server),
-      zxid = server.zxid and figures.hex(server.zxid), epoch = server.zxid and server.zxid >> 32,
+      zxid = server.zxid and figures.hex(server.zxid), epoch = ensembles.epoch(server),
       behind = leader and ensembles.serves(server) and ensembles.distance(leader, server),
       outstanding_requests = server.outstanding, reason = server.reason,
       closed_words = { array = true, table.unpack(server.closed) },

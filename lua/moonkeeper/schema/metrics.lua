@@ -45,6 +45,8 @@ M.list = {
   field("text", "server_state", "role", "standalone, leader, follower or observer"),
   member("text", "peer_state", "peer_state",
     "leading, following or observing, and how far it has come: broadcast when all is well"),
+  member("gauge", "current_epoch", "epoch",
+    "the epoch of the leader that it follows, or in which it leads (not in Apache)"),
   { name = "avg_latency", kind = "gauge", field = "latency_avg_ms", decimal = true,
     doc = "ms from a request read to its answer written, the mean" },
   field("gauge", "max_latency", "latency_max_ms", "the longest, ms"),

@@ -206,6 +206,7 @@ return {
       mntr = "zk_version\t3.9.4-moonkeeper-0.1.0, built on 2026-05-24 12:00 UTC\n" ..
         "zk_server_state\tleader\n" ..
         "zk_peer_state\tleading - broadcast\n" ..
+        "zk_current_epoch\t1\n" ..
         "zk_outstanding_requests\t0\n" ..
         "zk_open_file_descriptor_count\t23\n" ..
         "zk_max_file_descriptor_count\t20000\n" ..
@@ -258,6 +259,7 @@ return {
       mntr = "zk_version\t3.9.4-moonkeeper-0.1.0, built on 2026-05-24 12:00 UTC\n" ..
         "zk_server_state\tfollower\n" ..
         "zk_peer_state\tfollowing - broadcast\n" ..
+        "zk_current_epoch\t1\n" ..
         "zk_outstanding_requests\t0\n" ..
         "zk_open_file_descriptor_count\t21\n" ..
         "zk_max_file_descriptor_count\t20000\n" ..
@@ -306,6 +308,7 @@ return {
       mntr = "zk_version\t3.9.4-moonkeeper-0.1.0, built on 2026-05-24 12:00 UTC\n" ..
         "zk_server_state\tobserver\n" ..
         "zk_peer_state\tobserving - broadcast\n" ..
+        "zk_current_epoch\t1\n" ..
         "zk_outstanding_requests\t0\n" ..
         "zk_open_file_descriptor_count\t21\n" ..
         "zk_max_file_descriptor_count\t20000\n" ..

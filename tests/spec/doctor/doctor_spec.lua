@@ -85,7 +85,8 @@ describe("doctor", function()
     it("sees a quorum of " .. kind, function()
       local _, text, ensemble = examine(server(kind, "follower"),
         server(kind, "follower", { SECOND }), server(kind, "leader"), server(kind, "observer"))
-      contains(text, "server 3 (10.0.0.3:2181) leads with 2 followers and 1 observer, zxid 0x")
+      contains(text, "server 3 (10.0.0.3:2181) leads in epoch 1 with 2 followers and 1 "
+        .. "observer, zxid 0x")
       contains(text, "server 1 (10.0.0.1:2181) follows, up to date")
       contains(text, "server 4 (10.0.0.4:2181) observes, up to date")
       contains(text, "There is a quorum: of 3 participants 3 are up, and 2 are needed; 1 more may "
@@ -148,6 +149,31 @@ describe("doctor", function()
     contains(text, "Whether there is a quorum cannot be told from here.")
   end)
 
+  it("says how many are lacking for those that serve reads only", function()
+    local changes = { { "Mode: leader", "Mode: read-only" } }
+    local alone = server("moonkeeper", "leader", changes)
+    local codes, text = examine(silent(), silent(), alone)
+    assert.are.same({ "no_answer", "no_answer", "no_leader" }, codes)
+    contains(text, "of 3 participants 1 answers, and a quorum is 2.")
+    contains(text, "Start 1 server more, and name all members here.") -- the observer
+    changes[2] = { "version=0", "group.1=1:2:3\nweight.1=1\nversion=0" }
+    codes, text = examine(silent(), silent(), server("moonkeeper", "leader", changes))
+    assert.are.equal(3, #codes)
+    contains(text, "of 3 participants 1 answers.")
+    contains(text, "more than half of the weight")
+  end)
+
+  it("takes of two leaders the one of the later epoch", function()
+    local old = server("moonkeeper", "leader", { { "serverId=3", "serverId=1" },
+      { "Zxid: 0x0", "Zxid: 0x100000005" } })
+    local new = server("moonkeeper", "leader", { { "current_epoch\t1", "current_epoch\t2" },
+      { "Zxid: 0x0", "Zxid: 0x100000004" } })
+    local _, _, ensemble = examine(old, new)
+    assert.are.equal("10.0.0.2:2181", ensemble.leaders[1].address)
+    assert.are.same({ 2, 1 }, { ensembles.epoch(ensemble.leaders[1]),
+      ensembles.epoch(ensemble.leaders[2]) })
+  end)
+
   it("finds one that is not with the others", function()
     local codes, text = examine(follower, server("moonkeeper", "alone"),
       server("moonkeeper", "leader", { leader_of_one }))
@@ -173,7 +199,7 @@ describe("doctor", function()
     local codes, text = examine(server("moonkeeper", "leader", { { "serverId=3", "serverId=1" } }),
       leader)
     assert.are.same({ "two_leaders" }, codes)
-    contains(text, "leads, as it says, with 2 followers")
+    contains(text, "leads, as it says, in epoch 1 with 2 followers")
     contains(text, "Ask again in a moment")
     codes, text = examine(server("moonkeeper", "leader", { { "serverId=3", "serverId=1" },
       { "server.2=127.0.0.1:", "server.2=127.0.0.9:" } }), leader)
@@ -239,7 +265,7 @@ describe("doctor", function()
     local older = server("moonkeeper", "follower", { SECOND, at "0x100000033" })
     local codes, text, ensemble = examine(late, older, ahead)
     assert.are.same({}, codes) -- a moment is no lag
-    contains(text, "follows, 2 transactions behind, zxid 0x200000028 (epoch 2)")
+    contains(text, "follows, 2 transactions behind, zxid 0x200000028")
     contains(text, "follows, still in epoch 1, the leader in 2")
     assert.are.same({ ensemble.servers[1], ensemble.servers[2] }, ensembles.behind(ensemble))
     ensemble.servers[1].lagging = 1
