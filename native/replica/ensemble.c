@@ -10,10 +10,21 @@
 /* TxnHeader, digest, and what Apache subtracts from its own limit. */
 #define FRAME_OF_RECORD 64
 
+/* The log asserts it, and what comes from a socket must not end a process. */
+static bool entry_fits(int64_t zxid, struct mk_bytes entry)
+{
+    struct mk_reader reader;
+    struct mk_txn_header header;
+    mk_reader_init_bytes(&reader, entry, NULL);
+    mk_txn_header_read(&reader, &header);
+    return !reader.error && header.zxid == zxid;
+}
+
 void ensemble_init(struct replica *replica, const struct zab_options *options)
 {
     struct zab_options own = *options;
     own.trace = replica->options.trace;
+    own.entry_fits = entry_fits;
     struct ensemble *ensemble = mk_calloc(1, sizeof *ensemble);
     ensemble->zab = zab_new(&own);
     ensemble->status.leader = ZAB_NOBODY;

@@ -38,10 +38,24 @@ static void drop_older(struct zab *zab, const struct peer *peer)
     }
 }
 
+/* Whoever knows the protocol can come as a server without a vote, as often as he likes. */
+static void hush(struct zab *zab, struct peer *peer)
+{
+    struct mk_quiet *quiet = &zab->joins;
+    uint64_t kept_back = mk_quiet_take(quiet, zab->now_ms);
+    if (kept_back > 0)
+        ZAB_TRACE(zab, MK_LEVEL_WARN,
+                  "... and %llu more of this kind in a minute: servers without a vote that came",
+                  (unsigned long long)kept_back);
+    peer->quiet = !peer->votes && !mk_quiet_pass(quiet, zab->now_ms);
+}
+
 /* As with Apache such a server may follow: one that is about to be a member does. But mostly two
  * files disagree. */
 static void compare_lists(const struct zab *zab, const struct peer *peer)
 {
+    if (peer->quiet)
+        return;
     const struct quorum_member *member = quorum_find(&zab->options.quorum, peer->server);
     if (!member)
         ZAB_TRACE(zab, MK_LEVEL_WARN,
@@ -90,6 +104,7 @@ void lead_info(struct zab *zab, struct peer *peer, const struct packet *packet)
     peer->observer = packet->type == PACKET_OBSERVER_INFO;
     peer->votes = !peer->observer && quorum_votes(&zab->options.quorum, info.server_id);
     peer->phase = PEER_INFO;
+    hush(zab, peer);
     compare_lists(zab, peer);
     drop_older(zab, peer);
     if (lead->epoch && accepted > lead->epoch && peer->votes && !ZAB_MUTANT(24)) {

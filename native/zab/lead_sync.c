@@ -116,9 +116,10 @@ static void begin_snapshot(struct zab *zab, struct peer *peer)
     }
     update->snapshots[update->snapshot_count++] = peer->number;
     send_history(zab, peer, zab->applied);
-    ZAB_TRACE(zab, MK_LEVEL_INFO, "server %lld (last zxid 0x%llx) is sent the tree at 0x%llx",
-              (long long)peer->server, (unsigned long long)peer->last_zxid,
-              (unsigned long long)zxid);
+    if (!peer->quiet)
+        ZAB_TRACE(zab, MK_LEVEL_INFO, "server %lld (last zxid 0x%llx) is sent the tree at 0x%llx",
+                  (long long)peer->server, (unsigned long long)peer->last_zxid,
+                  (unsigned long long)zxid);
 }
 
 void lead_sync_begin(struct zab *zab, struct peer *peer)
@@ -146,9 +147,10 @@ void lead_sync_begin(struct zab *zab, struct peer *peer)
         link_send(zab, peer, PACKET_DIFF, settled, MK_BYTES_NULL);
     send_history(zab, peer, common);
     send_new_leader(zab, peer);
-    ZAB_TRACE(zab, MK_LEVEL_INFO, "server %lld (last zxid 0x%llx) is sent %s from 0x%llx",
-              (long long)peer->server, (unsigned long long)peer->last_zxid,
-              way == SYNC_TRUNC ? "TRUNC and DIFF" : "DIFF", (unsigned long long)common);
+    if (!peer->quiet)
+        ZAB_TRACE(zab, MK_LEVEL_INFO, "server %lld (last zxid 0x%llx) is sent %s from 0x%llx",
+                  (long long)peer->server, (unsigned long long)peer->last_zxid,
+                  way == SYNC_TRUNC ? "TRUNC and DIFF" : "DIFF", (unsigned long long)common);
 }
 
 void lead_snapshot_bytes(struct zab *zab, struct peer *peer, struct mk_bytes bytes, bool last)

@@ -25,6 +25,11 @@ bool learn_proposal(struct zab *zab, const struct packet *packet)
         look_again(zab, "the proposal 0x%llx is empty", (unsigned long long)zxid);
         return false;
     }
+    if (zab->options.entry_fits && !zab->options.entry_fits(zxid, packet->data)) {
+        look_again(zab, "the proposal 0x%llx is not the transaction of that zxid",
+                   (unsigned long long)zxid);
+        return false;
+    }
     disk_append(zab, zxid, packet->data);
     return true;
 }

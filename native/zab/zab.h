@@ -48,6 +48,9 @@ struct zab_options {
     int32_t finalize_wait_ms;    /* for a better vote, unless all reachable voters agree */
     /* The last counter of an epoch, then comes the next one; as Apache's by default. */
     uint32_t counter_max;
+    /* Whether `entry` can be the transaction `zxid`; a leader that proposes another is left. NULL:
+     * whatever it is, it fits. */
+    bool (*entry_fits)(int64_t zxid, struct mk_bytes entry);
     const struct mk_trace *trace; /* may be NULL */
 };
 

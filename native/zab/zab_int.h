@@ -68,6 +68,7 @@ struct peer {
     enum peer_phase phase;
     bool votes, observer;
     bool promises; /* its ACKEPOCH counts for the quorum of promises */
+    bool quiet;    /* no lines about its synchronization: it is one of many strangers */
     int64_t server;
     int64_t last_zxid, current_epoch; /* of its ACKEPOCH */
     struct mk_buffer behind;          /* what goes after the snapshot stream */
@@ -179,6 +180,7 @@ struct zab {
     uint32_t peer_capacity;
     struct zab_counts counts;
     struct mk_quiet drops; /* lines about links of those that have no vote */
+    struct mk_quiet joins; /* lines about those that come and have no vote */
     struct zab_update *update;
     struct mk_arena arena;
 };
