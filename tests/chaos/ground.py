@@ -230,8 +230,12 @@ class Stage:
             connection.close_session()
         if wait_until(agree, 15, 0.1) is None:
             raise RuntimeError("members do not come to one zxid at the end\n" + self.tails())
-        for number in members:
+        for number, server in members.items():
             self.check_alive(number)
+            status = server.stop()
+            if status != 0:
+                self.surprises.append("member %d stopped with status %s\n%s" % (
+                    number, status, server.log_tail(15)))
 
     def stop_members(self):
         for number in list(self.stopped):

@@ -132,7 +132,7 @@ class Link(asyncio.Protocol):
         session.history.operations.append(operation)
         self.outstanding.append(operation)
         body = raw.integer(session.xid) + raw.integer(opcode) + ENCODE[opcode](args)
-        if not self.closed:
+        if not self.transport.is_closing():
             self.transport.write(raw.integer(len(body)) + body)
         return operation
 

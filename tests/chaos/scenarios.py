@@ -5,8 +5,8 @@ import time
 
 class Scenario:
     def __init__(self, harm, members=3, short=False, settings=None, proxied=False,
-                 observers=()):
-        self.name, self.harm, self.members = harm.__name__, harm, members
+                 observers=(), name=None):
+        self.name, self.harm, self.members = name or harm.__name__, harm, members
         self.proxied, self.observers = proxied, observers
         self.short, self.settings = short, settings or {}
 
@@ -310,5 +310,7 @@ ALL = [
     Scenario(cut_links, proxied=True, short=True),
     Scenario(client_cuts, proxied=True),
     Scenario(everything, proxied=True, settings={"snapCount": 500}),
+    Scenario(everything, proxied=True, settings={"snapCount": 500}, members=5,
+             name="everything_five"),
 ]
 BY_NAME = {scenario.name: scenario for scenario in ALL}
