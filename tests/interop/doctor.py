@@ -138,6 +138,23 @@ def other_list(tap, cluster):
     settled(cluster)
 
 
+def same_id(tap, cluster):
+    """A fourth server with the id of the second: the two drive each other out by turns."""
+    extra = cluster.member(2, "moonkeeper")
+    extra.settings["server.2"] = "127.0.0.1:%d:%d:participant" % (
+        harness.free_port(), harness.free_port())
+    hosts = "%s,127.0.0.1:%d" % (cluster.hosts(), extra.port)
+    cluster.members[4] = extra
+    cluster.launch(4)
+    seen = set()
+    told = wait_until(lambda: seen.update(examine(hosts)["codes"]) or
+                      seen & {"duplicate_id", "not_a_member"}, 15, 0.3)
+    tap.ok(told is not None, "one id twice", seen)
+    extra.remove()
+    del cluster.members[4]
+    settled(cluster)
+
+
 def quota(tap, cluster):
     connection = client(cluster.hosts())
     for path, data in (("/full", b""), ("/zookeeper/quota/full", b""),
@@ -210,7 +227,8 @@ def main():
     closed_words(tap)
     read_only(tap)
     with Cluster({1: "moonkeeper", 2: "moonkeeper", 3: "moonkeeper"}) as cluster:
-        for scene in (healthy, one_killed, leader_frozen, two_killed, other_list, quota):
+        for scene in (healthy, one_killed, leader_frozen, two_killed, other_list, same_id,
+                      quota):
             scene(tap, cluster)
     reason = harness.missing("apache")
     if reason:

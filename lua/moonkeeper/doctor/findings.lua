@@ -76,10 +76,15 @@ local function find_left_out(ensemble, add)
     return
   end
   for _, server in ipairs(ensemble.servers) do
-    if server.state == "looking" or server.state == "read-only" then
-      add("not_serving", { server }, ("%s %s: it is with no quorum."):format(name(server),
-        server.state == "looking" and "answers, but serves no clients"
-        or "serves reads only, to clients that accept that"),
+    local away = server.state == "looking" and "answers, but serves no clients"
+      or server.state == "read-only" and "serves reads only, to clients that accept that"
+    if away and not server.id and ensemble.list and #ensemble.unasked == 0 then
+      add("not_a_member", { server }, ("%s %s, and all members of the list are found at other "
+        .. "addresses."):format(name(server), away),
+        "It is no member, or it has the id of one, and the two drive each other out: compare "
+        .. "their ids (`id`, or the file myid), and stop the one that is wrong.")
+    elseif away then
+      add("not_serving", { server }, ("%s %s: it is with no quorum."):format(name(server), away),
         "If that lasts, see in its log why it looks for a leader. Mostly it is one of these: its "
         .. "quorum and election ports and those of the others cannot reach each other, its list "
         .. "of servers or its id differs, or its data or disk is damaged.")
@@ -122,8 +127,8 @@ local function advise_election(ensemble)
       #ensemble.unasked > ensemble.unnamed and ", and name all members here" or "")
   end
   return "Enough of them run. An election takes a moment: ask again. If it stays so, their "
-    .. "election or quorum ports cannot reach each other (firewall, wrong addresses), or their lists of "
-    .. "servers or ids disagree: compare the files and the lines `zab` and `peers` of their logs."
+    .. "election or quorum ports cannot reach each other (firewall, wrong addresses), or their lists "
+    .. "of servers or ids disagree: compare the files and the lines `zab` and `peers` of their logs."
 end
 
 local function find_no_leader(ensemble, add)

@@ -385,8 +385,8 @@ describe("the answers", function()
       return found
     end
     local alone = names()
-    for _, name in ipairs { "peer_state", "current_epoch", "quorum_size", "learners", "leader_uptime",
-      "last_proposal_size", "synced_followers", "observer_master_id" } do
+    for _, name in ipairs { "peer_state", "current_epoch", "quorum_size", "learners",
+      "leader_uptime", "last_proposal_size", "synced_followers", "observer_master_id" } do
       assert.is_nil(alone["zk_" .. name], name)
     end
     assert.are.equal("0", alone.zk_proposal_count)
@@ -396,8 +396,8 @@ describe("the answers", function()
       synced_non_voting_count = 0, pending_sync_count = 0, leader_uptime_ms = 7,
       proposal_last_bytes = 48, proposal_min_bytes = 47, proposal_max_bytes = 96 }
     for name, value in pairs { server_state = "leader", peer_state = "leading - broadcast",
-      current_epoch = "7", quorum_size = "3", learners = "3", synced_followers = "2", synced_observers = "1",
-      synced_non_voting_followers = "0", pending_syncs = "0", leader_uptime = "7",
+      current_epoch = "7", quorum_size = "3", learners = "3", synced_followers = "2",
+      synced_observers = "1", synced_non_voting_followers = "0", pending_syncs = "0", leader_uptime = "7",
       last_proposal_size = "48", min_proposal_size = "47", max_proposal_size = "96" } do
       assert.are.equal(value, leader["zk_" .. name], name)
     end

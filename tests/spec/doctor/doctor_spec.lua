@@ -229,6 +229,13 @@ describe("doctor", function()
     contains(text, "has syncLimit=5, and server 2 (10.0.0.2:2181) has 8.")
   end)
 
+  it("finds one that is too many", function()
+    local codes, text = examine(follower, second, leader, server("moonkeeper", "observer"),
+      server("moonkeeper", "alone"))
+    assert.are.same({ "not_a_member" }, codes)
+    contains(text, "10.0.0.5:2181 answers, but serves no clients, and all members of the list are")
+  end)
+
   it("does not mind what a member is for clients", function()
     local codes = examine(server("moonkeeper", "follower",
       { { "45459:56467:participant", "45459:56467:participant;0.0.0.0:2181" } }), second, leader)
