@@ -11,6 +11,7 @@ moved     a session resumed on another member, with right and wrong passwords; i
 flight    a session that moves while writes of its old connection are under way
 storm     clients that go from member to member while leaders and followers are killed
 expiry    ephemerals live as long as their session and no longer, across kills
+stall     a leader that stands still does not charge the sessions for it
 sync      a sync and a read see what was written before, also behind a leader that was stopped
 """
 import random
@@ -495,6 +496,43 @@ def leader_dies(scene):
     probe.close_session()
 
 
+# ---- stall ----------------------------------------------------------------------------------
+
+def stall(scene):
+    """A leader that stands still for longer than the sessions' timeout, but not so long that the
+    others elect, does not charge them for it (Apache does, and ends them all)."""
+    leader, _, _ = scene.settle()
+    if not scene.ours(leader):
+        return
+    done, wrong = threading.Event(), []
+
+    def live(number):
+        client = scene.connect(number, timeout_ms=1500)
+        while not done.is_set():
+            error = client.call(raw.PING, xid=-2, timeout=8)[0]
+            if error != 0:
+                wrong.append((place(scene, number), error))
+                return
+            time.sleep(0.4)
+        client.close_session()
+
+    clients = [threading.Thread(target=live, args=(number,)) for number in (1, 2, 3, 4) * 2]
+    for client in clients:
+        client.start()
+    for _ in range(2):
+        time.sleep(1)
+        scene.signal(leader, signal.SIGSTOP)
+        time.sleep(1.8)
+        scene.signal(leader, signal.SIGCONT)
+    time.sleep(1.2)
+    still = scene.cluster.leader()
+    done.set()
+    for client in clients:
+        client.join()
+    scene.ok(not wrong and still == leader,
+             "no session ends because the leader stood still for 1.8 s", (wrong, leader, still))
+
+
 # ---- sync -----------------------------------------------------------------------------------
 
 def sync_rounds(scene, writer, reader, rounds, name):
@@ -589,7 +627,8 @@ def old_leader(scene, leader, followers):
     through.close()
 
 
-SCENES = {"moved": moved, "flight": flight, "storm": storm, "expiry": expiry, "sync": sync}
+SCENES = {"moved": moved, "flight": flight, "storm": storm, "expiry": expiry, "stall": stall,
+          "sync": sync}
 
 if __name__ == "__main__":
     sys.exit(ensemble_scene.main(__doc__, SCENES))
