@@ -127,8 +127,9 @@ local function advise_election(ensemble)
       #ensemble.unasked > ensemble.unnamed and ", and name all members here" or "")
   end
   return "Enough of them run. An election takes a moment: ask again. If it stays so, their "
-    .. "election or quorum ports cannot reach each other (firewall, wrong addresses), or their lists "
-    .. "of servers or ids disagree: compare the files and the lines `zab` and `peers` of their logs."
+    .. "election or quorum ports cannot reach each other (firewall, wrong addresses), or their "
+    .. "lists of servers or ids disagree: compare the files, and the lines `zab` and `peers` of "
+    .. "their logs."
 end
 
 local function find_no_leader(ensemble, add)

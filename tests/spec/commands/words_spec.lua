@@ -397,7 +397,8 @@ describe("the answers", function()
       proposal_last_bytes = 48, proposal_min_bytes = 47, proposal_max_bytes = 96 }
     for name, value in pairs { server_state = "leader", peer_state = "leading - broadcast",
       current_epoch = "7", quorum_size = "3", learners = "3", synced_followers = "2",
-      synced_observers = "1", synced_non_voting_followers = "0", pending_syncs = "0", leader_uptime = "7",
+      synced_observers = "1", synced_non_voting_followers = "0", pending_syncs = "0",
+      leader_uptime = "7",
       last_proposal_size = "48", min_proposal_size = "47", max_proposal_size = "96" } do
       assert.are.equal(value, leader["zk_" .. name], name)
     end
