@@ -175,7 +175,6 @@ static void look_at_status(struct replica *replica)
         ensemble->serving = true;
         begin_service(replica);
     }
-    replica->update->zab.role_changed = false;
 }
 
 /* --- steps ------------------------------------------------------------------------------------ */

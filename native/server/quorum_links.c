@@ -6,12 +6,10 @@
 #include "server/peers_int.h"
 
 #include "base/mem.h"
+#include "wire/ops.gen.h"
 
 #include <stdio.h>
 
-/* The first packet of a learner (quorum-protocol reference, 4). */
-#define FIRST_FOLLOWER_INFO 11
-#define FIRST_OBSERVER_INFO 16
 #define DRAINED_BYTES ((size_t)64 << 10)
 
 /* --- numbers ---------------------------------------------------------------------------------- */
@@ -171,7 +169,7 @@ void quorum_look(struct peer_stranger *stranger)
     if (mk_bytes_size(input) < 4)
         return;
     uint32_t type = mk_load_u32(input.data);
-    if (type != FIRST_FOLLOWER_INFO && type != FIRST_OBSERVER_INFO)
+    if (type != MK_PACKET_FOLLOWER_INFO && type != MK_PACKET_OBSERVER_INFO)
         peer_stranger_refuse(stranger,
                              "it began with packet type %d instead of FOLLOWERINFO or OBSERVERINFO",
                              (int)type);

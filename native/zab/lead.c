@@ -107,18 +107,27 @@ void lead_applied(struct zab *zab)
         lead_discover_progress(zab);
 }
 
-/* This server and the voters that follow it. */
-static bool has_quorum(const struct zab *zab)
+bool lead_quorum_in(const struct zab *zab, bool (*counts)(const struct peer *peer))
 {
     struct quorum_set set;
     quorum_set_clear(&set);
     quorum_set_add(&set, zab->options.id);
     for (uint32_t i = 0; i < zab->peer_capacity; i++) {
         const struct peer *peer = zab->peers[i];
-        if (peer && peer->votes && peer->phase == PEER_ACTIVE)
+        if (peer && peer->votes && counts(peer))
             quorum_set_add(&set, peer->server);
     }
     return quorum_reached(&zab->options.quorum, &set);
+}
+
+static bool is_active(const struct peer *peer)
+{
+    return peer->phase == PEER_ACTIVE;
+}
+
+static bool has_quorum(const struct zab *zab)
+{
+    return lead_quorum_in(zab, is_active);
 }
 
 /* Without a quorum there is nothing to wait for: the others elect already, and need this server's

@@ -147,20 +147,6 @@ void lead_promise(struct zab *zab, struct peer *peer, const struct packet *packe
     lead_discover_progress(zab);
 }
 
-/* This server and the voters that have come to `phase` (or beyond it). */
-static bool quorum_in(const struct zab *zab, bool (*counts)(const struct peer *peer))
-{
-    struct quorum_set set;
-    quorum_set_clear(&set);
-    quorum_set_add(&set, zab->options.id);
-    for (uint32_t i = 0; i < zab->peer_capacity; i++) {
-        const struct peer *peer = zab->peers[i];
-        if (peer && peer->votes && counts(peer))
-            quorum_set_add(&set, peer->server);
-    }
-    return quorum_reached(&zab->options.quorum, &set);
-}
-
 static bool has_reported(const struct peer *peer)
 {
     return peer->phase >= PEER_INFO;
@@ -200,7 +186,7 @@ static void serve_peers(struct zab *zab)
 void lead_discover_progress(struct zab *zab)
 {
     struct leadership *lead = &zab->lead;
-    if (!lead->epoch && quorum_in(zab, has_reported)) {
+    if (!lead->epoch && lead_quorum_in(zab, has_reported)) {
         lead->epoch = lead->epoch_asked + 1;
         zab->accepted_epoch = lead->epoch;
         lead->accepted_ticket = disk_step(zab, ZAB_DISK_ACCEPTED_EPOCH, lead->epoch);
@@ -209,10 +195,10 @@ void lead_discover_progress(struct zab *zab)
     }
     if (lead->epoch && !lead->epoch_durable && zab->ticket_done >= lead->accepted_ticket)
         lead->epoch_durable = true;
-    if (lead->epoch_durable && !lead->promised && quorum_in(zab, has_promised)) {
+    if (lead->epoch_durable && !lead->promised && lead_quorum_in(zab, has_promised)) {
         lead->promised = true;
         lead->current_ticket = disk_step(zab, ZAB_DISK_CURRENT_EPOCH, lead->epoch);
-        phase_enter(zab, ZAB_SYNCHRONIZATION);
+        zab->phase = ZAB_SYNCHRONIZATION;
         wait_again(zab);
     }
     if (lead->promised && !lead->epoch_current && zab->ticket_done >= lead->current_ticket)

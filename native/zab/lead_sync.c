@@ -200,7 +200,7 @@ static void establish(struct zab *zab)
     lead->established = true;
     zab->committed = MK_MAX(zab->committed, lead->summary_zxid);
     lead->ping_ms = zab->now_ms;
-    phase_enter(zab, ZAB_BROADCAST);
+    zab->phase = ZAB_BROADCAST;
     serve(zab, true);
     ZAB_TRACE(zab, MK_LEVEL_INFO, "leading in epoch %lld", (long long)lead->epoch);
     for (uint32_t i = 0; i < zab->peer_capacity; i++) {

@@ -71,7 +71,7 @@ void learn_ask_tree(struct zab *zab)
     learn->linked = false;
     learn->phase = LEARNER_CONNECTING;
     learn->tries = 0;
-    phase_enter(zab, ZAB_DISCOVERY);
+    zab->phase = ZAB_DISCOVERY;
     learn_wait(zab, zab->options.init_limit_ticks);
     dial(zab);
 }
@@ -87,7 +87,7 @@ static void send_ack_epoch(struct zab *zab, int64_t current_epoch)
     link_send(zab, peer, PACKET_ACK_EPOCH, zab->learn.wants_tree ? -1 : zab_last_logged(zab),
               mk_bytes_of(data, sizeof data));
     zab->learn.phase = LEARNER_SYNC;
-    phase_enter(zab, ZAB_SYNCHRONIZATION);
+    zab->phase = ZAB_SYNCHRONIZATION;
     learn_wait(zab, zab->options.init_limit_ticks);
 }
 

@@ -52,7 +52,7 @@ static void up_to_date(struct zab *zab, struct peer *peer)
     learn->phase = LEARNER_ACTIVE;
     learn->serve_from = learn->committed;
     link_send(zab, peer, PACKET_ACK, learn->epoch << 32, MK_BYTES_NULL); /* Apache's second one */
-    phase_enter(zab, ZAB_BROADCAST);
+    zab->phase = ZAB_BROADCAST;
     elect_settled(zab, learn->epoch);
     learn_wait(zab, zab->options.sync_limit_ticks);
 }

@@ -26,22 +26,13 @@ void role_enter(struct zab *zab, enum zab_role role, enum zab_phase phase)
 {
     zab->role = role;
     zab->counts.looking += role == ZAB_LOOKING;
-    phase_enter(zab, phase);
-}
-
-void phase_enter(struct zab *zab, enum zab_phase phase)
-{
     zab->phase = phase;
-    zab->update->role_changed = true;
 }
 
 void serve(struct zab *zab, bool serving)
 {
-    if (zab->serving == serving)
-        return;
     MK_ASSERT(!serving || zab->applied <= zab->committed);
     zab->serving = serving;
-    zab->update->role_changed = true;
 }
 
 void apply_up_to(struct zab *zab, int64_t zxid)

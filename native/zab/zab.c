@@ -423,7 +423,7 @@ void zab_update_clear(struct zab *zab, struct zab_update *update)
     update->touched_count = update->disk_count = update->message_count = 0;
     update->delivery_count = update->snapshot_count = 0;
     mk_buffer_clear(&update->message_bytes);
-    update->connect = update->reload = update->snapshot_begin = update->role_changed = false;
+    update->connect = update->reload = update->snapshot_begin = false;
     update->snapshot_input = (struct mk_bytes){NULL, 0};
     update->consumed = 0;
 }

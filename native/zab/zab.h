@@ -57,6 +57,8 @@ struct zab_options {
 /* Fills in the defaults; id, quorum and config stay to be set. */
 void zab_options_init(struct zab_options *options);
 
+/* Never NULL. The options are copied as they say; the trace is borrowed until zab_free. Nothing
+ * happens before ZAB_START. */
 struct zab *zab_new(const struct zab_options *options);
 void zab_free(struct zab *zab);
 
@@ -192,11 +194,11 @@ struct zab_update {
 
     bool connect; /* dial the quorum port of `connect_to` */
     int64_t connect_to;
-    bool reload;         /* forget memory, load what the disk holds, then ZAB_RELOADED */
-    bool snapshot_begin; /* forget memory: a tree comes in snapshot_input */
-    struct mk_bytes snapshot_input;
-    int64_t apply_to;  /* apply all up to here (zab_entry) in order; falls only by a reload */
-    bool role_changed; /* look at zab_status */
+    bool reload;                    /* forget memory, load what the disk holds, then ZAB_RELOADED */
+    bool snapshot_begin;            /* forget memory: a tree comes in snapshot_input */
+    struct mk_bytes snapshot_input; /* borrowed from the last ZAB_LINK_BYTES: load it, tell by
+                                     * ZAB_SNAPSHOT_TAKEN how much of it was taken */
+    int64_t apply_to; /* apply all up to here (zab_entry) in order; falls only by a reload */
     int64_t deadline_ms;
 };
 
@@ -205,6 +207,10 @@ void zab_update_fini(struct zab_update *update);
 /* Forgets what was performed. */
 void zab_update_clear(struct zab *zab, struct zab_update *update);
 
+/* One step. Its wishes come behind those that `update` holds from earlier steps and that were not
+ * performed yet; `consumed`, `apply_to` and `deadline_ms` are those of this step. What an update
+ * points to (snapshot_input, entries' data) says at its place how long it stays. Role, phase and
+ * service (zab_status) and any link that is touched may be others after it. */
 void zab_step(struct zab *zab, const struct zab_event *event, struct zab_update *update);
 
 /* What the host sees of a link: it sends `output` (mk_buffer_consume), and closes the socket when
@@ -217,6 +223,7 @@ struct zab_link {
     bool touched; /* zab's own */
 };
 
+/* NULL when there is none of that number: never opened, or ZAB_LINK_DOWN was fed. */
 struct zab_link *zab_link(struct zab *zab, uint32_t link);
 
 /* --- looking ---------------------------------------------------------------------------------- */

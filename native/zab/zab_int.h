@@ -201,7 +201,6 @@ void look_again(struct zab *zab, const char *format, ...) MK_PRINTF(2, 3);
 /* The same at a stop, after which no election begins. `remark` ends the line for the operator. */
 void leave(struct zab *zab, enum mk_level level, const char *remark);
 void role_enter(struct zab *zab, enum zab_role role, enum zab_phase phase);
-void phase_enter(struct zab *zab, enum zab_phase phase);
 void serve(struct zab *zab, bool serving);
 /* Memory shall have the log up to `zxid`. */
 void apply_up_to(struct zab *zab, int64_t zxid);
@@ -273,6 +272,8 @@ void lead_tick(struct zab *zab);
 int64_t lead_deadline(const struct zab *zab);
 void lead_stop(struct zab *zab);
 void lead_end(struct zab *zab);
+/* This server and the voters for which `counts` is true are a quorum. */
+bool lead_quorum_in(const struct zab *zab, bool (*counts)(const struct peer *peer));
 
 void lead_info(struct zab *zab, struct peer *peer, const struct packet *packet);
 void lead_promise(struct zab *zab, struct peer *peer, const struct packet *packet);
