@@ -9,6 +9,7 @@
 
 #define LEARNER_INFO_ID_ONLY 8
 #define LEARNER_INFO_WITHOUT_CONFIG 12
+#define STRANGERS_MAX 16 /* learners that are not in the list of this server */
 
 /* LearnerInfo; false when it is too short. Older peers end it early. */
 static bool read_learner_info(struct mk_bytes data, struct mk_learner_info *info)
@@ -36,6 +37,21 @@ static void drop_older(struct zab *zab, const struct peer *peer)
             other->phase != PEER_CONNECTED && !ZAB_MUTANT(18))
             link_drop(zab, other, "the server has connected again");
     }
+}
+
+/* Each may owe learner_output_max bytes, so without a bound strangers could take all memory and all
+ * descriptors. */
+static bool strangers_are_too_many(const struct zab *zab, const struct peer *peer, int64_t server)
+{
+    if (member_index(zab, server) >= 0)
+        return false;
+    int count = 0;
+    for (uint32_t i = 0; i < zab->peer_capacity; i++) {
+        const struct peer *other = zab->peers[i];
+        count += other && other != peer && !other->link.closing && other->phase != PEER_CONNECTED &&
+                 other->server != server && member_index(zab, other->server) < 0;
+    }
+    return count >= STRANGERS_MAX;
 }
 
 /* Whoever knows the protocol can come as a server without a vote, as often as he likes. */
@@ -98,6 +114,11 @@ void lead_info(struct zab *zab, struct peer *peer, const struct packet *packet)
     int64_t accepted = (int64_t)mk_zxid_epoch(packet->zxid);
     if (accepted > EPOCH_MAX) {
         link_drop(zab, peer, "its epoch %lld is absurd", (long long)accepted);
+        return;
+    }
+    if (strangers_are_too_many(zab, peer, info.server_id)) {
+        link_drop(zab, peer, "it is no member, and %d others that are none follow already",
+                  STRANGERS_MAX);
         return;
     }
     peer->server = info.server_id;

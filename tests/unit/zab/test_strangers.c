@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a stranger can do who speaks the protocol: as a leader, propose bytes that are not the
  * transaction they are called (the log would end the process); as a learner, come again and again
- * (the log of the server would fill). */
+ * (the log of the server would fill), or a thousandfold (so would memory). */
 #include "base/mem.h"
 #include "zab/packet.h"
 #include "zab/zab.h"
@@ -155,23 +155,29 @@ static void info(struct server *server, uint32_t link, int64_t id)
     packet(server, link, PACKET_ACK_EPOCH, 0, mk_bytes_of(epoch, sizeof epoch));
 }
 
-static void test_strangers_do_not_fill_the_log(void **state)
+/* Leads with 1 and 2 on the links of these numbers. */
+static void lead(struct server *server)
 {
-    (void)state;
-    struct server server;
-    server_start(&server, 3);
+    server_start(server, 3);
     uint8_t data[20] = {[9] = 1};
     uint8_t epoch[4] = {0};
     for (uint32_t link = 1; link <= 2; link++) {
         data[7] = (uint8_t)link;
-        event(&server, (struct zab_event){
-                           .type = ZAB_LINK_ACCEPTED, .link = link, .bytes = MK_BYTES("a:1")});
-        packet(&server, link, PACKET_FOLLOWER_INFO, 0, mk_bytes_of(data, sizeof data));
+        event(server, (struct zab_event){
+                          .type = ZAB_LINK_ACCEPTED, .link = link, .bytes = MK_BYTES("a:1")});
+        packet(server, link, PACKET_FOLLOWER_INFO, 0, mk_bytes_of(data, sizeof data));
     }
     for (uint32_t link = 1; link <= 2; link++) {
-        packet(&server, link, PACKET_ACK_EPOCH, 0, mk_bytes_of(epoch, sizeof epoch));
-        packet(&server, link, PACKET_ACK, INT64_C(1) << 32, MK_BYTES_NULL);
+        packet(server, link, PACKET_ACK_EPOCH, 0, mk_bytes_of(epoch, sizeof epoch));
+        packet(server, link, PACKET_ACK, INT64_C(1) << 32, MK_BYTES_NULL);
     }
+}
+
+static void test_strangers_do_not_fill_the_log(void **state)
+{
+    (void)state;
+    struct server server;
+    lead(&server);
     int before = server.lines;
     for (int64_t i = 0; i < 1000; i++) {
         info(&server, 3, 1000 + i);
@@ -185,11 +191,33 @@ static void test_strangers_do_not_fill_the_log(void **state)
     server_end(&server);
 }
 
+static void test_only_so_many_strangers_follow(void **state)
+{
+    (void)state;
+    struct server server;
+    lead(&server);
+    int following = 0;
+    for (uint32_t link = 3; link < 303; link++) {
+        info(&server, link, 1000 + link);
+        following += !zab_link(server.zab, link)->closing;
+    }
+    assert_int_equal(following, 16);
+    event(&server, (struct zab_event){.type = ZAB_LINK_DOWN, .link = 3});
+    info(&server, 3, 5000); /* in the place of the one that went */
+    assert_false(zab_link(server.zab, 3)->closing);
+    info(&server, 303, 5000); /* the same again: the older connection ends */
+    assert_true(zab_link(server.zab, 3)->closing);
+    assert_false(zab_link(server.zab, 303)->closing);
+    assert_int_equal(role(&server), ZAB_LEADING);
+    server_end(&server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_leaves_a_leader_whose_proposal_has_another_zxid),
         cmocka_unit_test(test_strangers_do_not_fill_the_log),
+        cmocka_unit_test(test_only_so_many_strangers_follow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
