@@ -310,7 +310,7 @@ def main():
     import history
     directory = sys.argv[1]
     members = {}
-    for path in glob.glob(os.path.join(directory, "member-*")):
+    for path in glob.glob(os.path.join(directory, "member-*[0-9]")):
         members[path.rsplit("-", 1)[1]] = logs.read_member(path)
     check = Check(members, history.History.load(os.path.join(directory, "history")))
     for complaint in check.run():

@@ -58,6 +58,7 @@ class Stage:
                     "snapCount": 100000, "autopurge.snapRetainCount": 3,
                     "maxSessionTimeout": 60000}
         settings.update(scenario.settings)
+        self.tick_ms, self.sync_limit = settings["tickTime"], settings["syncLimit"]
         kinds = {number + 1: "moonkeeper" for number in range(scenario.members)}
         options = {"settings": settings, "observers": scenario.observers}
         self.loop = recorder.Loop()

@@ -77,6 +77,13 @@ def stop_follower(stage, until):
         time.sleep(stage.random.uniform(0.5, 2))
 
 
+def stop_often(stage, until):
+    """Short ticks, and SIGSTOP of the leader for far more than syncLimit, again and again."""
+    while time.monotonic() < until:
+        stage.pause(stage.leader(), stage.random.uniform(1.8, 2.5))
+        time.sleep(stage.random.uniform(0.3, 1))
+
+
 def restart_storm(stage, until):
     """Every member is restarted at its own short intervals, cleanly or with kill -9."""
     while time.monotonic() < until:
@@ -295,6 +302,7 @@ ALL = [
     Scenario(kill_any, settings={"snapCount": 300}),
     Scenario(stop_leader, short=True),
     Scenario(stop_follower),
+    Scenario(stop_often, settings={"tickTime": 100, "syncLimit": 5}),
     Scenario(restart_storm),
     Scenario(left_behind, settings={"snapCount": 5000}),
     Scenario(wiped, settings={"snapCount": 1000}),
