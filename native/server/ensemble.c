@@ -276,6 +276,7 @@ static void perform_tree(struct ensemble_host *host, struct replica_update *upda
         struct snapfile_seal none = {0}; /* the tree may be ahead of its zxid: no digest is true */
         disk_snapshot_end(disk, &none);
         host->receiving = false;
+        host->server->data_is_whole = true; /* what would be damaged from here on is new */
     }
 }
 

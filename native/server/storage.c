@@ -352,6 +352,11 @@ int storage_reload(struct server *server, int64_t *last_zxid, struct server_erro
     struct log_error cause = {0};
     struct log_recover_result result;
     int code = recover(server, &result, &cause);
+    if (code == MK_ERR_CORRUPT && !server->data_is_whole) { /* as it was at the start */
+        replica_restore_reset(server->replica);
+        *last_zxid = -1;
+        return 0;
+    }
     if (code != 0)
         return fail(error, &cause);
     *last_zxid = result.last_zxid;

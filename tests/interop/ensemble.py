@@ -10,11 +10,14 @@ observer  an observer of ours in our ensemble
 read_only a member without a quorum serves reads, where that is wanted
 big_tree  a fresh member is given a hundred megabytes
 damaged   a member whose log is spoilt is given the leader's tree
+broken_tree   the same member, when the tree breaks off on its way
 
 In each, what was acknowledged must be there on every member, after everything.
 """
 import argparse
 import os
+import socket
+import struct
 import sys
 import threading
 import time
@@ -266,6 +269,69 @@ def damaged(tap):
         check_same(tap, cluster, "damaged: all restarted", writer.acknowledged)
 
 
+def send_half_a_tree(cluster, member, leader):
+    """Plays `leader` and the third for one election, and the beginning of a tree for `member`."""
+    others = [number for number in (1, 2, 3) if number != member]
+    listener = socket.create_server(("127.0.0.1", cluster.ports[leader][0]))
+    listener.settimeout(0.1)
+    voters, end, link = {}, time.time() + 20, None
+    while link is None and time.time() < end:
+        for number in others:
+            try:
+                if number not in voters:
+                    voters[number] = socket.create_connection(
+                        ("127.0.0.1", cluster.ports[member][1]), 2)
+                    address = b"127.0.0.1:%d" % cluster.ports[number][1]
+                    voters[number].sendall(
+                        struct.pack(">qqi", -65536, number, len(address)) + address)
+                voters[number].sendall(struct.pack(
+                    ">iiqqqqii", 44, 2 if number == leader else 1, leader, 9 << 32, 1, 9, 2, 0))
+            except OSError:
+                voters.pop(number, None)
+        try:
+            link = listener.accept()[0]
+        except TimeoutError:
+            pass
+    listener.close()
+    try:
+        link.settimeout(5)
+        info = link.recv(40)
+        link.sendall(struct.pack(">iqiii", 17, 9 << 32, 4, 0x10000, -1))  # LEADERINFO, epoch 9
+        promise = link.recv(24)
+        link.sendall(struct.pack(">iqii", 15, 9 << 32, -1, -1) + b"half of")  # SNAP
+        time.sleep(0.3)
+        return len(info) == 40 and len(promise) == 24
+    finally:
+        for connection in [link, *voters.values()]:
+            connection.close()
+
+
+def broken_tree(tap):
+    """A member whose log is damaged and whose new tree breaks off goes on, and is given another."""
+    with Cluster({1: "moonkeeper", 2: "moonkeeper", 3: "moonkeeper"}) as cluster:
+        cluster.launch()
+        settle(tap, cluster, "broken tree")
+        writer = Writer(cluster.hosts())
+        writer.start()
+        wait_until(lambda: len(writer.acknowledged) > 100, 20)
+        writer.finish()
+        for member in cluster.members.values():
+            member.stop()
+        server = cluster.members[1]
+        spoil(os.path.join(server.data_dir, "version-2"))
+        cluster.launch(1)
+        for attempt in (1, 2):
+            sent = send_half_a_tree(cluster, 1, 3)
+            told = wait_until(lambda: server.log_tail(400).count("connection to leader 3 is lost")
+                              == attempt, 10)
+            tap.ok(sent and told is not None and server.alive(),
+                   "broken tree: the member goes on, attempt %d" % attempt, server.log_tail(8))
+        cluster.launch(2)
+        cluster.launch(3)
+        settle(tap, cluster, "broken tree: the others are back")
+        check_same(tap, cluster, "broken tree", writer.acknowledged)
+
+
 def read_only(tap):
     """What is left of three serves who accepts that; nobody writes; it ends with the election."""
     settings = {"readonlymode.enabled": "true"}
@@ -345,7 +411,8 @@ def big_tree(tap, count=100000):
             cluster.members[3].stop()
 
 
-SCENES = {"big_tree": big_tree, "damaged": damaged, "read_only": read_only, "ours": ours, "mixed": mixed, "takeover": takeover, "observer": observer}
+SCENES = {"big_tree": big_tree, "damaged": damaged, "broken_tree": broken_tree,
+          "read_only": read_only, "ours": ours, "mixed": mixed, "takeover": takeover, "observer": observer}
 
 
 def main():
