@@ -224,6 +224,13 @@ void check_step(struct node *node)
     if (status->serving && node->memory_valid && node->memory.applied >= 0 &&
         node->checked_applied != node->memory.applied)
         check_shown(node);
+    const struct wire *wire = &sim->wires[node->learner_wire];
+    if (status->serving && !node->was_serving && status->role != ZAB_LEADING &&
+        wire->generation == node->learner_generation &&
+        node->memory.applied < wire->direction[1].tap.must_hold)
+        sim_fail(sim, "I15", "node %d begins to serve at %llx, but its leader had committed %llx",
+                 (int)node->id, (unsigned long long)node->memory.applied,
+                 (unsigned long long)wire->direction[1].tap.must_hold);
     if (status->serving && (node->reloading || node->snapshot_loading || !node->memory_valid))
         sim_fail(sim, "I15", "node %d serves without a whole memory", (int)node->id);
 }

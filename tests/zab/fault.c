@@ -178,6 +178,7 @@ static void aim(struct sim *sim)
     sim->aim.armed = true;
     sim->aim.disk = sim_one_in(sim, 3);
     sim->aim.receiver = sim_one_in(sim, 2);
+    sim->aim.cut = sim_one_in(sim, 3);
     sim->aim.skip = (uint32_t)sim_below(sim, 4);
     sim->aim.type = sim->aim.disk ? (int32_t)sim_below(sim, ZAB_DISK_INSTALL_SNAPSHOT + 1)
                                   : packets[sim_below(sim, MK_ARRAY_LENGTH(packets))];

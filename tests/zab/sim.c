@@ -157,6 +157,8 @@ static void happen_to_wire(struct sim *sim, const struct event *event)
         wire_accept(sim, event->index);
     else if (event->type == EVENT_WIRE)
         wire_step(sim, event->index, event->other);
+    else if (event->type == EVENT_CUT)
+        wire_cut(sim, event->index);
     else
         wire_closed(sim, event->index, event->other);
 }
@@ -173,6 +175,7 @@ static void happen(struct sim *sim, const struct event *event)
     case EVENT_ACCEPT:
     case EVENT_WIRE:
     case EVENT_CLOSED:
+    case EVENT_CUT:
         happen_to_wire(sim, event);
         break;
     case EVENT_PAIR:

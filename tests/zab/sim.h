@@ -271,6 +271,7 @@ enum event_type {
     EVENT_ACCEPT,
     EVENT_WIRE,
     EVENT_CLOSED,
+    EVENT_CUT,
     EVENT_PAIR,
     EVENT_PEER_UP,
     EVENT_PEER_DOWN,
@@ -310,9 +311,10 @@ enum fault_type {
     FAULT_TYPES
 };
 
-/* The next packet or disk step of a kind ends the server that sends, receives or makes it. */
+/* The next packet or disk step of a kind ends the server that sends, receives or makes it, or cuts
+ * the link. */
 struct aim {
-    bool armed, disk, receiver;
+    bool armed, disk, receiver, cut;
     int32_t type;
     uint32_t skip;
 };
@@ -528,8 +530,8 @@ void tap_output(struct node *node, struct wire *wire, uint8_t end, const uint8_t
                 size_t length, size_t *used);
 /* A quorum's disks hold these epochs and data that may be trusted. */
 bool tap_quorum_promised(const struct sim *sim, int64_t accepted, int64_t current);
-/* A packet or disk step of that kind happens; `receiver` may be NULL. */
-void tap_aim(struct node *node, struct node *receiver, bool disk, int32_t type);
+/* A packet or disk step of that kind happens; no wire: a disk step. */
+void tap_aim(struct node *node, const struct wire *wire, bool disk, int32_t type);
 
 /* ballot.c */
 void ballot_sent(struct node *node, struct mk_bytes message);

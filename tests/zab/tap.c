@@ -47,6 +47,7 @@ static void from_learner(struct node *node, struct wire *wire, const struct pack
             broken(node, "tells of an epoch that is not durable", packet);
         break;
     case PACKET_ACK_EPOCH: {
+        wire->direction[0].tap.base = packet->zxid;
         int32_t current =
             mk_bytes_size(packet->data) == 4 ? (int32_t)mk_load_u32(packet->data.data) : INT32_MIN;
         if (image->accepted < wire->direction[1].tap.epoch)
@@ -81,7 +82,8 @@ bool tap_quorum_promised(const struct sim *sim, int64_t accepted, int64_t curren
     return check_quorum(sim, members);
 }
 
-static void sync_chosen(struct node *node, struct tap *tap, const struct packet *packet)
+static void sync_chosen(struct node *node, const struct wire *wire, struct tap *tap,
+                        const struct packet *packet)
 {
     struct sim *sim = node->sim;
     if (!tap_quorum_promised(sim, tap->epoch, 0))
@@ -90,10 +92,19 @@ static void sync_chosen(struct node *node, struct tap *tap, const struct packet 
     tap->base_last = disk_transaction_at(node, packet->zxid);
     tap->must_hold = -1;
     if (packet->type == PACKET_SNAP) {
+        if (packet->zxid < wire->direction[0].tap.base)
+            sim_fail(sim, "T2", "node %d sends its tree as %llx to one who has %llx", (int)node->id,
+                     (unsigned long long)packet->zxid,
+                     (unsigned long long)wire->direction[0].tap.base);
         tap->stream = tap->snapshot_sync = true;
         tap->skip = 0;
         sim->marks[MARK_SNAP]++;
     } else {
+        if (packet->type == PACKET_TRUNC &&
+            EPOCH_OF(packet->zxid) != EPOCH_OF(wire->direction[0].tap.base))
+            sim_fail(sim, "T2", "node %d cuts across epochs: from %llx to %llx", (int)node->id,
+                     (unsigned long long)wire->direction[0].tap.base,
+                     (unsigned long long)packet->zxid);
         sim->marks[packet->type == PACKET_TRUNC ? MARK_TRUNC : MARK_DIFF]++;
     }
 }
@@ -132,7 +143,7 @@ static void from_leader(struct node *node, struct wire *wire, const struct packe
     case PACKET_DIFF:
     case PACKET_TRUNC:
     case PACKET_SNAP:
-        sync_chosen(node, tap, packet);
+        sync_chosen(node, wire, tap, packet);
         break;
     case PACKET_PROPOSAL:
         tap->proposed = packet->zxid;
@@ -205,7 +216,7 @@ void tap_output(struct node *node, struct wire *wire, uint8_t end, const uint8_t
             sim_say(sim, node, "  to %d: %s %llx, %d bytes",
                     (int)sim->nodes[wire->node[1 - end]].id, packet_name(packet.type),
                     (unsigned long long)packet.zxid, packet.data.length);
-        tap_aim(node, &sim->nodes[wire->node[1 - end]], false, packet.type);
+        tap_aim(node, wire, false, packet.type);
         if (end == 0)
             from_learner(node, wire, &packet);
         else
@@ -214,15 +225,24 @@ void tap_output(struct node *node, struct wire *wire, uint8_t end, const uint8_t
     }
 }
 
-void tap_aim(struct node *node, struct node *receiver, bool disk, int32_t type)
+void tap_aim(struct node *node, const struct wire *wire, bool disk, int32_t type)
 {
     struct sim *sim = node->sim;
     struct aim *aim = &sim->aim;
     if (!aim->armed || aim->disk != disk || aim->type != type || aim->skip-- > 0)
         return;
     aim->armed = false;
-    struct node *target = aim->receiver && receiver ? receiver : node;
     sim->marks[MARK_AIMED]++;
-    sim_schedule(sim, sim_one_in(sim, 2) ? 0 : (int64_t)sim_below(sim, 10),
-                 (struct event){.type = EVENT_KILL, .node = target->index, .life = target->life});
+    int64_t delay = sim_one_in(sim, 2) ? 0 : (int64_t)sim_below(sim, 10);
+    if (aim->cut) {
+        struct event cut = {.type = EVENT_CUT,
+                            .index = wire ? (uint16_t)(wire - sim->wires) : node->learner_wire,
+                            .life = wire ? wire->generation : node->learner_generation};
+        sim_schedule(sim, delay, cut);
+        return;
+    }
+    if (aim->receiver && wire) /* the other end */
+        node = &sim->nodes[wire->node[wire->node[0] == node->index]];
+    sim_schedule(sim, delay,
+                 (struct event){.type = EVENT_KILL, .node = node->index, .life = node->life});
 }
