@@ -92,6 +92,7 @@ void disk_done(struct zab *zab, uint64_t ticket)
     if (zab->epoch_ticket && ticket >= zab->epoch_ticket) {
         zab->current_epoch = zab->epoch_writing; /* whatever became of the role that wanted it */
         zab->epoch_ticket = 0;
+        zab->trusted = true; /* its history was made durable before */
     }
     while (zab->append_count && zab->appends[zab->append_first].ticket <= ticket) {
         zab->persisted = zab->appends[zab->append_first].zxid;

@@ -24,7 +24,7 @@ static struct vote initial_vote(const struct zab *zab)
     if (zab->options.observer)
         return (struct vote){ZAB_NOBODY, ZAB_NOBODY, UNKNOWN_PEER_EPOCH, zab->election.round};
     return (struct vote){.leader = is_voter(zab) ? zab->options.id : ZAB_NOBODY,
-                         .zxid = zab_last_logged(zab),
+                         .zxid = zab->trusted ? zab_last_logged(zab) : -1,
                          .peer_epoch = zab->current_epoch,
                          .round = zab->election.round};
 }

@@ -84,7 +84,8 @@ static void send_ack_epoch(struct zab *zab, int64_t current_epoch)
     struct peer *peer = link_find(zab, zab->learn.link);
     uint8_t data[4];
     mk_store_int(data, (int32_t)current_epoch);
-    link_send(zab, peer, PACKET_ACK_EPOCH, zab->learn.wants_tree ? -1 : zab_last_logged(zab),
+    link_send(zab, peer, PACKET_ACK_EPOCH,
+              zab->learn.wants_tree || !zab->trusted ? -1 : zab_last_logged(zab),
               mk_bytes_of(data, sizeof data));
     zab->learn.phase = LEARNER_SYNC;
     zab->phase = ZAB_SYNCHRONIZATION;

@@ -143,7 +143,6 @@ static void install(struct zab *zab)
 static void installed(struct zab *zab)
 {
     zab->learn.dirty = false;
-    zab->trusted = true;
     begin_history(zab);
 }
 
@@ -220,6 +219,7 @@ static void adopted(struct zab *zab)
 {
     struct learnership *learn = &zab->learn;
     learn->phase = LEARNER_ADOPTED;
+    zab->trusted = true; /* not before: its vote with the older epoch would lose to who has less */
     learn->acked = learn->committed; /* what is not committed is acknowledged from now on */
     learn_wait(zab, zab->options.init_limit_ticks);
     link_send(zab, link_find(zab, learn->link), PACKET_ACK, learn->epoch << 32, MK_BYTES_NULL);

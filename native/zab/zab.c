@@ -280,8 +280,6 @@ static void reloaded(struct zab *zab, int64_t zxid)
 {
     MK_ASSERT(zab->reloading);
     zab->reloading = false;
-    if (zxid >= 0) /* a tree that was installed when the role had ended already */
-        zab->trusted = true;
     zab->applied = zab->apply_to = zxid;
     zab->committed = MK_MIN(zab->committed, zxid);
     if (is_learner(zab))

@@ -39,6 +39,8 @@ static void check_vote(struct node *node, const struct ballot *ballot)
     const char *check = NULL;
     if (image->empty)
         check = ballot->zxid != -1 ? "D17" : NULL;
+    else if (node->disk.wiped && !node->disk.adopted && ballot->zxid == -1)
+        check = NULL;
     else if (ballot->leader == node->id)
         check = ballot->zxid != last || ballot->epoch != image->current ? "I9" : NULL;
     else if (behind(ballot, image, node->id))

@@ -152,6 +152,7 @@ static void wipe(struct sim *sim)
     struct image *image = &node->disk.image;
     node->disk.gone = *image;
     node->disk.wiped = true;
+    node->disk.adopted = false;
     image->empty = true;
     image->log = NULL;
     image->count = image->capacity = 0;
@@ -244,7 +245,7 @@ static void lose_minority(struct sim *sim)
     bool core[NODES_MAX];
     uint32_t away = 0;
     for (uint8_t i = 0; i < sim->node_count; i++)
-        core[i] = !sim->nodes[i].disk.image.empty;
+        core[i] = !sim->nodes[i].disk.wiped || sim->nodes[i].disk.adopted;
     for (uint8_t tries = 0; tries < sim->node_count; tries++) {
         uint8_t i = any_node(sim)->index;
         bool was = core[i];

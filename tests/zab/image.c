@@ -117,6 +117,7 @@ static void perform(struct node *node, const struct disk_job *job)
         check_epochs(node, image->accepted, job->epoch);
         check_taking_over(node, job->epoch);
         image->current = job->epoch;
+        node->disk.adopted = true;
         image->prepared = -1;
         break;
     case ZAB_DISK_INSTALL_SNAPSHOT:

@@ -103,6 +103,7 @@ struct disk {
     struct image image;
     struct image gone; /* what it held when it was wiped: words of that life may be under way */
     bool wiped;
+    bool adopted; /* since then it took over a leader's history */
     struct disk_job *jobs;
     size_t first, count, capacity;
     size_t batch; /* jobs under way; 0: idle */

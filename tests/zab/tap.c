@@ -52,7 +52,9 @@ static void from_learner(struct node *node, struct wire *wire, const struct pack
             mk_bytes_size(packet->data) == 4 ? (int32_t)mk_load_u32(packet->data.data) : INT32_MIN;
         if (image->accepted < wire->direction[1].tap.epoch)
             broken(node, "promises before acceptedEpoch is durable", packet);
-        else if (packet->zxid != image_last(image) && (packet->zxid != -1 || current != -1))
+        else if (packet->zxid != image_last(image) &&
+                 (packet->zxid != -1 ||
+                  (current != -1 && (!node->disk.wiped || node->disk.adopted))))
             broken(node, "promises with another zxid than its log's", packet);
         else if (current != -1 && current != (int32_t)image->current)
             broken(node, "promises with another currentEpoch than its own", packet);
