@@ -331,8 +331,13 @@ void ensemble_event(struct replica *replica, struct zab_event *event)
         stream_continue(replica);
 }
 
+bool ensemble_is_due(const struct replica *replica)
+{
+    return replica->now_ms >= replica->ensemble->deadline_ms;
+}
+
 void ensemble_tick(struct replica *replica)
 {
-    if (replica->now_ms >= replica->ensemble->deadline_ms)
+    if (ensemble_is_due(replica))
         ensemble_step(replica, &(struct zab_event){.type = ZAB_TICK});
 }

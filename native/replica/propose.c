@@ -188,7 +188,8 @@ void propose_remote_session(struct replica *replica, int64_t session_id, int64_t
     struct mk_reader reader;
     mk_reader_init_bytes(&reader, body, &replica->arena);
     int32_t timeout_ms = mk_read_int(&reader);
-    if (reader.error)
+    bool is_session = session_id != 0 && session_id != TREE_OWNER_CONTAINER && timeout_ms > 0;
+    if (reader.error || !is_session)
         return; /* no learner makes such a request */
     struct session *session = session_find(replica, session_id);
     if (!session)

@@ -98,7 +98,7 @@ void remote_revalidate(struct replica *replica, const struct zab_delivery *deliv
     bool valid = session && !session->closing && replica_leads(replica);
     if (valid) {
         session->owner = delivery->server;
-        session->timeout_ms = touch.timeout;
+        session->timeout_ms = MK_MAX(touch.timeout, 1);
         session_leave_connection(replica, session);
         expiry_remove(replica, session);
         expiry_heard(replica, session);

@@ -397,11 +397,23 @@ static void dispatch(struct replica *replica, const struct replica_event *event)
     }
 }
 
+/* A process that was stopped finds its clients' requests before its timers. If its time to lead or
+ * to follow went by meanwhile, it must neither answer nor propose from what it knew before. */
+static void wake(struct replica *replica, enum replica_event_type type)
+{
+    if (!replica->ensemble || !replica->ensemble->started || type == REPLICA_ENSEMBLE ||
+        !ensemble_is_due(replica))
+        return;
+    ensemble_tick(replica);
+    ensemble_follow_up(replica);
+}
+
 void replica_step(struct replica *replica, const struct replica_event *event,
                   struct replica_update *update)
 {
     replica->update = update;
     clock_advance(replica, event);
+    wake(replica, event->type);
     dispatch(replica, event);
     if (replica->ensemble)
         ensemble_follow_up(replica);

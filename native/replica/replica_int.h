@@ -394,6 +394,8 @@ void ensemble_restored(struct replica *replica, int64_t zxid, struct mk_bytes by
 void ensemble_event(struct replica *replica, struct zab_event *event);
 /* What follows from the steps so far: role, deliveries, transactions to apply. */
 void ensemble_follow_up(struct replica *replica);
+/* Whether it is time for a tick. */
+bool ensemble_is_due(const struct replica *replica);
 void ensemble_tick(struct replica *replica);
 /* It takes no part any more. */
 bool ensemble_has_left(const struct replica *replica);

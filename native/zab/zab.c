@@ -375,12 +375,23 @@ static void pause_link(struct zab *zab)
     link_touch(zab, peer);
 }
 
+/* What a peer sent before a long stop of this process is no sign that it follows, or leads, still.
+ */
+static void wake(struct zab *zab, const struct zab_event *event, int64_t before_ms)
+{
+    if (event->type == ZAB_LINK_BYTES &&
+        zab->now_ms - before_ms > ticks_ms(zab, zab->options.sync_limit_ticks))
+        tick(zab);
+}
+
 void zab_step(struct zab *zab, const struct zab_event *event, struct zab_update *update)
 {
     MK_ASSERT(zab->started || event->type == ZAB_START);
+    int64_t before_ms = zab->now_ms;
     zab->now_ms = MK_MAX(zab->now_ms, event->now_ms);
     zab->update = update;
     update->consumed = 0;
+    wake(zab, event, before_ms);
     dispatch(zab, event);
     if (zab->role == ZAB_LOOKING && zab->election.due && !zab->stopped && !zab->reloading &&
         disk_idle(zab))
