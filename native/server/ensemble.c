@@ -71,35 +71,28 @@ static void write_config(struct mk_buffer *text, const struct server_options *op
     mk_buffer_print(text, "version=%llx", (unsigned long long)options->members_version);
 }
 
-int ensemble_prepare(struct server *server, struct server_error *error)
+/* The member that this server is, or NULL and in `reason` why it cannot be one. */
+static const struct quorum_member *find_self(struct ensemble_host *host, char *reason, size_t size)
 {
-    struct server_options *options = &server->options;
-    if (options->member_count < 2)
-        return 0;
-    struct ensemble_host *host = mk_calloc(1, sizeof *host);
-    server->ensemble = host;
-    host->server = server;
-    char reason[400];
-    write_config(&host->text, options);
-    int code = quorum_parse(&host->quorum, mk_buffer_bytes(&host->text), reason, sizeof reason);
-    const struct quorum_member *self =
-        code ? NULL : quorum_find(&host->quorum, options->replica.server_id);
-    if (!code && !self) {
-        code = MK_ERR_BAD_CONFIG;
-        snprintf(reason, sizeof reason, "the id of this server, %d, is not among the servers",
+    const struct server_options *options = &host->server->options;
+    if (quorum_parse(&host->quorum, mk_buffer_bytes(&host->text), reason, size) != 0)
+        return NULL;
+    if (options->memory_only) {
+        snprintf(reason, size,
+                 "a member of an ensemble needs a data directory, but memory_only is set");
+        return NULL;
+    }
+    const struct quorum_member *self = quorum_find(&host->quorum, options->replica.server_id);
+    if (!self)
+        snprintf(reason, size, "the id of this server, %d, is not among the servers",
                  options->replica.server_id);
-    }
-    if (!code && options->memory_only) {
-        code = MK_ERR_BAD_CONFIG;
-        snprintf(reason, sizeof reason,
-                 "a member of an ensemble needs a data directory, but "
-                 "memory_only is set");
-    }
-    if (code) {
-        error->code = code;
-        snprintf(error->text, sizeof error->text, "servers: %s", reason);
-        return code;
-    }
+    return self;
+}
+
+static struct zab_options *make_zab_options(const struct ensemble_host *host,
+                                            const struct quorum_member *self)
+{
+    const struct server_options *options = &host->server->options;
     struct zab_options *zab = mk_calloc(1, sizeof *zab);
     zab_options_init(zab);
     zab->id = self->id;
@@ -111,8 +104,26 @@ int ensemble_prepare(struct server *server, struct server_error *error)
     zab->sync_limit_ticks = options->sync_limit_ticks;
     zab->packet_bytes_max =
         MK_MAX(zab->packet_bytes_max, (size_t)options->replica.frame_bytes_max * 2);
-    zab->trace = server->trace;
-    options->replica.ensemble = zab;
+    zab->trace = host->server->trace;
+    return zab;
+}
+
+int ensemble_prepare(struct server *server, struct server_error *error)
+{
+    if (server->options.member_count < 2)
+        return 0;
+    struct ensemble_host *host = mk_calloc(1, sizeof *host);
+    server->ensemble = host;
+    host->server = server;
+    write_config(&host->text, &server->options);
+    char reason[400];
+    const struct quorum_member *self = find_self(host, reason, sizeof reason);
+    if (!self) {
+        error->code = MK_ERR_BAD_CONFIG;
+        snprintf(error->text, sizeof error->text, "servers: %s", reason);
+        return error->code;
+    }
+    server->options.replica.ensemble = make_zab_options(host, self);
     return 0;
 }
 
@@ -210,7 +221,8 @@ static int start_peers(struct ensemble_host *host, struct server_error *error)
     peers.count = options->member_count;
     peers.listen_on_all = options->quorum_listen_on_all;
     peers.connect_timeout_ms = options->election_connect_timeout_ms;
-    peers.handshake_timeout_ms = options->replica.tick_time_ms * options->sync_limit_ticks;
+    int64_t limit_ms = (int64_t)options->replica.tick_time_ms * options->sync_limit_ticks;
+    peers.handshake_timeout_ms = (int32_t)MK_MIN(limit_ms, INT32_MAX);
     peers.trace = server->trace;
     struct peers_callbacks callbacks = {
         .context = host, .event = on_peer_event, .link = on_peer_link, .closed = on_peers_closed};

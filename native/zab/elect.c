@@ -147,6 +147,14 @@ static void conclude(struct zab *zab)
     }
 }
 
+/* The others may believe that somebody leads who has given up. */
+static bool says_it_leads(const struct zab *zab, int64_t server)
+{
+    int index = member_index(zab, server);
+    return index >= 0 && zab->election.settled[index].known &&
+           zab->election.settled[index].state == ZAB_LEADING;
+}
+
 /* A quorum follows `leader`, and it says itself that it leads. If that is this server (the others
  * have not noticed yet that it looks again), only in the same round. */
 static bool join_settled(struct zab *zab, const struct vote *vote)
@@ -159,12 +167,8 @@ static bool join_settled(struct zab *zab, const struct vote *vote)
     if (vote->leader == zab->options.id) {
         if (vote->round != election->round || !zab->trusted)
             return false;
-    } else {
-        int leader = member_index(zab, vote->leader);
-        bool leads = leader >= 0 && election->settled[leader].known &&
-                     election->settled[leader].state == ZAB_LEADING;
-        if (!leads && !ZAB_MUTANT(16))
-            return false;
+    } else if (!says_it_leads(zab, vote->leader) && !ZAB_MUTANT(16)) {
+        return false;
     }
     elected(zab, vote);
     return true;
@@ -218,12 +222,10 @@ static void hear_settled(struct zab *zab, int index, enum zab_role state, const 
      * that completes a quorum whose other members it followed at once. */
     if (vote->round == election->round && zab->trusted && vote->zxid >= 0) {
         election->looking[index] = (struct ballot){true, state, *vote};
-        int leader = member_index(zab, vote->leader);
-        bool leads = leader >= 0 && election->settled[leader].known &&
-                     election->settled[leader].state == ZAB_LEADING;
         struct quorum_set set;
         collect_looking(zab, vote, &set);
-        if (quorum_reached(quorum_of(zab), &set) && (leads || vote->leader == zab->options.id))
+        if (quorum_reached(quorum_of(zab), &set) &&
+            (vote->leader == zab->options.id || says_it_leads(zab, vote->leader)))
             elected(zab, vote);
     }
 }

@@ -17,10 +17,9 @@ static bool is_slow(const struct zab *zab, const struct peer *peer)
 static void forward_proposals(struct zab *zab, struct peer *peer)
 {
     const struct history *history = &zab->history;
-    struct mk_buffer *output = peer->phase == PEER_SNAPSHOT ? &peer->behind : &peer->link.output;
     for (uint32_t i = history_after(history, peer->forwarded); i < history->count; i++) {
         const struct zab_entry *entry = history_at(history, i);
-        packet_send(zab, peer, output,
+        packet_send(zab, peer, peer_output(peer),
                     &(struct packet){.type = PACKET_PROPOSAL,
                                      .zxid = entry->zxid,
                                      .data = mk_bytes_of(entry->data, entry->length),
@@ -48,11 +47,10 @@ static void forward_commits(struct zab *zab, struct peer *peer)
 static void forward_informs(struct zab *zab, struct peer *peer)
 {
     const struct history *history = &zab->history;
-    struct mk_buffer *output = peer->phase == PEER_SNAPSHOT ? &peer->behind : &peer->link.output;
     uint32_t end = history_after(history, zab->committed);
     for (uint32_t i = history_after(history, peer->forwarded); i < end; i++) {
         const struct zab_entry *entry = history_at(history, i);
-        packet_send(zab, peer, output,
+        packet_send(zab, peer, peer_output(peer),
                     &(struct packet){.type = PACKET_INFORM,
                                      .zxid = entry->zxid,
                                      .data = mk_bytes_of(entry->data, entry->length),
@@ -165,11 +163,10 @@ void lead_commit_progress(struct zab *zab)
     collect_acked(zab, values);
     int64_t committed = quorum_reached_value(&zab->options.quorum, values, zab->committed);
     zab->lead.proving = committed = MK_MIN(committed, zab_last_logged(zab));
-    lead_syncs_progress(zab); /* syncs that came before what is committed now answer first */
+    lead_syncs_progress(zab); /* those that waited for a proof only, before the commits behind */
     if (zab->committed < committed)
         zab->counts.commits +=
             history_after(&zab->history, committed) - history_after(&zab->history, zab->committed);
-    lead_syncs_progress(zab); /* those that waited for a proof only, before the commits behind */
     while (zab->committed < committed) {
         zab->committed = lead_next_sync(zab, committed);
         forward_all(zab);

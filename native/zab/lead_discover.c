@@ -112,7 +112,7 @@ void lead_info(struct zab *zab, struct peer *peer, const struct packet *packet)
         return;
     }
     int64_t accepted = (int64_t)mk_zxid_epoch(packet->zxid);
-    if (accepted > EPOCH_MAX) {
+    if (accepted >= EPOCH_MAX) { /* the next one would be refused by all */
         link_drop(zab, peer, "its epoch %lld is absurd", (long long)accepted);
         return;
     }

@@ -8,16 +8,10 @@
 #include "wire/jute.h"
 #include "zab/zab_int.h"
 
-/* The buffer for what comes behind a snapshot that is still being sent. */
-static struct mk_buffer *output_of(struct peer *peer)
-{
-    return peer->phase == PEER_SNAPSHOT ? &peer->behind : &peer->link.output;
-}
-
 static void send_plain(struct zab *zab, struct peer *peer, int32_t type, int64_t zxid)
 {
     packet_send(
-        zab, peer, output_of(peer),
+        zab, peer, peer_output(peer),
         &(struct packet){
             .type = type, .zxid = zxid, .data = MK_BYTES_NULL, .identities = MK_BYTES_NULL});
 }
@@ -79,7 +73,7 @@ static void send_history(struct zab *zab, struct peer *peer, int64_t common)
         bool commits = entry->zxid <= settled;
         if (!commits && peer->observer)
             break;
-        packet_send(zab, peer, output_of(peer),
+        packet_send(zab, peer, peer_output(peer),
                     &(struct packet){.type = PACKET_PROPOSAL,
                                      .zxid = entry->zxid,
                                      .data = mk_bytes_of(entry->data, entry->length),

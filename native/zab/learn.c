@@ -63,10 +63,10 @@ void learn_refused(struct zab *zab)
         learn->retry_ms = zab->now_ms + DIAL_AGAIN_MS;
 }
 
-void learn_ask_tree(struct zab *zab)
+void learn_ask_tree(struct zab *zab, const char *reason)
 {
     struct learnership *learn = &zab->learn;
-    link_drop(zab, link_find(zab, learn->link), "its history ends below this server's snapshot");
+    link_drop(zab, link_find(zab, learn->link), reason);
     learn->wants_tree = true;
     learn->linked = false;
     learn->phase = LEARNER_CONNECTING;

@@ -9,6 +9,7 @@
 #include "zab/zab_int.h"
 
 #define SIGNATURE_BYTES (4 + sizeof PACKET_SNAPSHOT_SIGNATURE - 1)
+#define LACKS_ITS_LAST "its history ends with a transaction that this log lacks"
 
 /* Transactions of the leader's epoch may follow: recovery can tell that they are no accident. */
 static void prepare_epoch(struct zab *zab)
@@ -46,6 +47,18 @@ static void diff(struct zab *zab, int64_t zxid)
     begin_history(zab);
 }
 
+/* Whether this log has the history that ends with `zxid`, so far as memory can tell: what lies
+ * before the first transaction of an epoch is what the epoch began with. */
+static bool has_history_to(const struct zab *zab, int64_t zxid)
+{
+    const struct history *history = &zab->history;
+    if (zxid <= history->base || history_find(history, zxid))
+        return true;
+    uint32_t next = history_after(history, zxid);
+    return mk_zxid_counter(zxid) == 0 && next < history->count &&
+           history_at(history, next)->zxid == zxid + 1;
+}
+
 static void truncate(struct zab *zab, int64_t zxid)
 {
     struct learnership *learn = &zab->learn;
@@ -62,7 +75,11 @@ static void truncate(struct zab *zab, int64_t zxid)
         return;
     }
     if (zxid < zab->floor) {
-        learn_ask_tree(zab);
+        learn_ask_tree(zab, "its history ends below this server's snapshot");
+        return;
+    }
+    if (!has_history_to(zab, zxid)) {
+        learn_ask_tree(zab, LACKS_ITS_LAST);
         return;
     }
     ZAB_TRACE(zab, MK_LEVEL_WARN, "dropping what was never committed: 0x%llx to 0x%llx",
@@ -99,6 +116,10 @@ void learn_reloaded(struct zab *zab, int64_t zxid)
         history_reset(&zab->history, zxid);
         zab->persisted = zxid;
         learn->committed = zxid;
+        if (mk_zxid_counter(learn->sync_zxid) != 0) {
+            learn_ask_tree(zab, LACKS_ITS_LAST);
+            return;
+        }
     }
     begin_history(zab);
 }

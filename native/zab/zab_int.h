@@ -279,6 +279,12 @@ void lead_info(struct zab *zab, struct peer *peer, const struct packet *packet);
 void lead_promise(struct zab *zab, struct peer *peer, const struct packet *packet);
 void lead_discover_progress(struct zab *zab); /* lead_discover.c */
 
+/* Where the next packet for it goes: behind a tree, while that is still being sent. */
+static inline struct mk_buffer *peer_output(struct peer *peer)
+{
+    return peer->phase == PEER_SNAPSHOT ? &peer->behind : &peer->link.output;
+}
+
 void lead_sync_begin(struct zab *zab, struct peer *peer); /* lead_sync.c */
 void lead_snapshot_bytes(struct zab *zab, struct peer *peer, struct mk_bytes bytes, bool last);
 void lead_sync_ack(struct zab *zab, struct peer *peer, int64_t zxid);
@@ -305,7 +311,7 @@ void learn_connected(struct zab *zab, struct peer *peer);
 void learn_refused(struct zab *zab);
 void learn_packet(struct zab *zab, struct peer *peer, const struct packet *packet);
 /* Over a new connection, what the log cannot be cut to: the leader's tree. */
-void learn_ask_tree(struct zab *zab);
+void learn_ask_tree(struct zab *zab, const char *reason);
 /* Whether the next packet may be read: not while the disk is waited for. */
 bool learn_reads(const struct zab *zab);
 void learn_disk_done(struct zab *zab);

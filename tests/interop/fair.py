@@ -11,7 +11,6 @@ of a turn was bounded, some of these attacks held the victim for more than a min
 """
 import argparse
 import select
-import socket
 import subprocess
 import sys
 import time
@@ -181,16 +180,8 @@ def main():
                  "--attack runs one by itself")
         return tap.done()
     server = harness.KINDS[options.server]()
-    try:
-        server.start()
-        run(tap, server, options)
-    except (RuntimeError, OSError, socket.timeout) as error:
-        tap.ok(False, "the fairness test runs to its end", error)
-    if tap.failed:
-        server.keep("the fairness test failed")
-    else:
-        server.remove()
-    return tap.done()
+    return harness.run_on(tap, "the fairness test", server,
+                          lambda tap, server: run(tap, server, options))
 
 
 if __name__ == "__main__":

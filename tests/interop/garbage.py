@@ -258,16 +258,8 @@ def main():
         tap.skip("garbage", reason)
         return tap.done()
     server = harness.KINDS[options.server]()
-    try:
-        server.start()
-        run(tap, server, options)
-    except (RuntimeError, OSError) as error:
-        tap.ok(False, "the garbage test runs to its end", error)
-    if tap.failed:
-        server.keep("the garbage test failed")
-    else:
-        server.remove()
-    return tap.done()
+    return harness.run_on(tap, "the garbage test", server,
+                          lambda tap, server: run(tap, server, options))
 
 
 if __name__ == "__main__":

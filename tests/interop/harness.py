@@ -273,3 +273,20 @@ class Tap:
         print("1..%d" % self.count)
         sys.stdout.flush()
         return 1 if self.failed else 0
+
+
+def run_on(tap, name, server, run):
+    """Runs run(tap, server) on a server that it starts, and that stays on disk if a check fails.
+
+    Returns the exit status.
+    """
+    try:
+        server.start()
+        run(tap, server)
+    except (RuntimeError, OSError) as error:
+        tap.ok(False, "%s runs to its end" % name, error)
+    if tap.failed:
+        server.keep("%s failed" % name)
+    else:
+        server.remove()
+    return tap.done()

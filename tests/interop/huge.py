@@ -9,7 +9,6 @@ closed, a multi has 20,000 parts. A process of its own does it while a victim pi
 pause; the victim's slowest ping is how long the server did nothing else.
 """
 import argparse
-import socket
 import subprocess
 import sys
 import time
@@ -180,16 +179,8 @@ def main():
         return tap.done()
     server = harness.KINDS[options.server](
         properties={"jute.maxbuffer": 4 << 20} if options.server == "apache" else None)
-    try:
-        server.start()
-        run(tap, server, options)
-    except (RuntimeError, OSError, socket.timeout) as error:
-        tap.ok(False, "the test of huge things runs to its end", error)
-    if tap.failed:
-        server.keep("the test of huge things failed")
-    else:
-        server.remove()
-    return tap.done()
+    return harness.run_on(tap, "the test of huge things", server,
+                          lambda tap, server: run(tap, server, options))
 
 
 if __name__ == "__main__":

@@ -211,16 +211,8 @@ def main():
         tap.skip("memory", reason)
         return tap.done()
     server = harness.KINDS[options.server]()
-    try:
-        server.start()
-        run(tap, server, options)
-    except (RuntimeError, OSError) as error:
-        tap.ok(False, "the memory test runs to its end", error)
-    if tap.failed:
-        server.keep("the memory test failed")
-    else:
-        server.remove()
-    return tap.done()
+    return harness.run_on(tap, "the memory test", server,
+                          lambda tap, server: run(tap, server, options))
 
 
 if __name__ == "__main__":

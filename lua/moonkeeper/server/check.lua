@@ -28,6 +28,20 @@ function M.name(name)
   return M.printable(#name > 60 and name:sub(1, 57) .. "..." or name)
 end
 
+---The keys of a table from a script, whatever they are, in the order of their texts.
+---@param map table
+---@return any[]
+function M.sorted_keys(map)
+  local keys = {}
+  for key in pairs(map) do
+    keys[#keys + 1] = key
+  end
+  table.sort(keys, function(a, b)
+    return tostring(a) < tostring(b)
+  end)
+  return keys
+end
+
 ---A value in an error message: short, on one line.
 ---@param value any
 ---@return string
@@ -210,14 +224,7 @@ function M.commands(value)
   if type(value) ~= "table" then
     return nil, wish
   end
-  local names = {}
-  for name in pairs(value) do
-    names[#names + 1] = name
-  end
-  table.sort(names, function(a, b)
-    return tostring(a) < tostring(b)
-  end)
-  for _, name in ipairs(names) do
+  for _, name in ipairs(M.sorted_keys(value)) do
     local run = value[name]
     if type(name) ~= "string" or not name:find("^%l%l%l%l$") then
       return nil, wish .. ", not " .. M.show(name)

@@ -72,17 +72,6 @@ local function unknown_hint(name)
   return nearest.hint(name, option_names)
 end
 
-local function sorted_keys(map)
-  local keys = {}
-  for key in pairs(map) do
-    keys[#keys + 1] = key
-  end
-  table.sort(keys, function(a, b)
-    return tostring(a) < tostring(b)
-  end)
-  return keys
-end
-
 -- Whether the value of an option, known or not, may be a password.
 local function is_secret(name)
   local lower = name:lower()
@@ -97,7 +86,7 @@ end
 -- Lays nested tables out flat: limits = { x = 1 } becomes "limits.x" = 1.
 local function flatten(raw, problems, place)
   local flat = {}
-  for _, key in ipairs(sorted_keys(raw)) do
+  for _, key in ipairs(check.sorted_keys(raw)) do
     local value = raw[key]
     if type(key) ~= "string" then
       problems:add(place.file, nil, "the table has the key %s, but options have names",
@@ -123,7 +112,7 @@ local function flatten(raw, problems, place)
 end
 
 local function report_unknown(flat, problems, place)
-  for _, name in ipairs(sorted_keys(flat)) do
+  for _, name in ipairs(check.sorted_keys(flat)) do
     local row = options.by_name[name]
     if options.later[name] then
       problems:add(place.file_of(name), place.line(name),
@@ -350,7 +339,7 @@ function M.check(raw, context)
   report_unknown(flat, problems, place)
   local words = { table.unpack(context.words) }
   if type(flat.commands) == "table" then
-    for _, name in ipairs(sorted_keys(flat.commands)) do
+    for _, name in ipairs(check.sorted_keys(flat.commands)) do
       words[#words + 1] = name
     end
   end

@@ -44,17 +44,6 @@ function M.enumerate(items)
   return table.concat(items, ", ", 1, #items - 1) .. " and " .. items[#items]
 end
 
-local function sorted_keys(map)
-  local keys = {}
-  for key in pairs(map) do
-    keys[#keys + 1] = key
-  end
-  table.sort(keys, function(a, b)
-    return tostring(a) < tostring(b)
-  end)
-  return keys
-end
-
 local function address(text)
   local found, wish = check.address(text)
   if found and found.port == 0 then
@@ -99,7 +88,7 @@ local function read_member(id, raw, complain)
     bad("is %s, but must be a table with quorum and election", check.show(raw))
     return nil
   end
-  for _, name in ipairs(sorted_keys(raw)) do
+  for _, name in ipairs(check.sorted_keys(raw)) do
     local reader = read[name]
     if not reader then
       bad("has no field %s%s", check.name(tostring(name)), type(name) == "string" and
@@ -227,7 +216,7 @@ function M.check(raw, complain)
     return nil
   end
   local list, good = {}, true
-  local ids = sorted_keys(raw)
+  local ids = check.sorted_keys(raw)
   if #ids > COUNT_MAX then
     complain(nil, "has %d servers, but must have %d at most", #ids, COUNT_MAX)
     return nil
