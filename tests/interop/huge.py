@@ -9,6 +9,7 @@ closed, a multi has 20,000 parts. A process of its own does it while a victim pi
 pause; the victim's slowest ping is how long the server did nothing else.
 """
 import argparse
+import socket
 import subprocess
 import sys
 import time
